@@ -1,0 +1,87 @@
+# The commands of this project; README.md names the first two. Needs make, Python 3.11 and pip.
+PORT ?= 7860
+CONFIG ?= acestep-mini-turbo
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+# CPU=1 takes torch's CPU-only wheel (0.2 GB instead of 3 GB): docs/decisions/0002-torch-wheel.md
+PIP_FLAGS ?= $(if $(CPU),--extra-index-url https://download.pytorch.org/whl/cpu)
+
+BIN := .venv/bin
+PINS := pyproject.toml constraints.txt
+PO := $(wildcard studio/locale/*/LC_MESSAGES/*.po)
+MO := $(PO:.po=.mo)
+UNIT := not slow and not browser and not postgres
+EXTRACT = $(BIN)/pybabel -q extract -F studio/locale/babel.cfg -k N_ -k plural:1,2 --add-location=file --sort-by-file \
+	--project=studio --omit-header -o
+
+.DEFAULT_GOAL := run
+.PHONY: run test check browser slow unit bench mini mini-eval migrate catalogues fmt clean chromium
+
+run: .venv/installed $(MO)  ## install what is missing, then serve with the bundled model; `studio serve` migrates
+	exec $(BIN)/studio serve --config $(CONFIG) --port $(PORT)
+
+test: .venv/installed-dev $(MO) chromium unit slow browser  ## everything; the next three are its parts
+
+unit: .venv/installed-dev $(MO)
+	$(BIN)/pytest -q -n 2 -m "$(UNIT)"
+
+slow: .venv/installed-dev $(MO)
+	$(BIN)/pytest -q -m "slow and not browser"
+
+browser: .venv/installed-dev $(MO) chromium
+	$(BIN)/pytest -q -m browser
+
+check: .venv/installed-dev $(MO)  ## what can be said without running the studio
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/pytest -q tests/house
+
+bench: .venv/installed
+	$(BIN)/python bench/generate.py
+
+mini: .venv/installed
+	$(BIN)/python -m mini.train
+
+mini-eval: .venv/installed
+	$(BIN)/python -m mini.evaluate
+
+migrate: .venv/installed
+	$(BIN)/studio migrate
+
+catalogues: .venv/installed  ## after changing a text on a page
+	$(EXTRACT) studio/locale/studio.pot .
+	for po in $(PO); do $(BIN)/pybabel -q update -i studio/locale/studio.pot -o $$po -l $$(basename $$(dirname $$(dirname $$po))); done
+
+fmt: .venv/installed-dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis *.egg-info build
+	find studio pages tests mini bench -name __pycache__ -prune -exec rm -rf {} +
+
+# Debian's python3 comes without ensurepip; its pip can fill a bare environment.
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11) and "The studio needs Python 3.11, $(PYTHON) is " + sys.version.split()[0] + "; set PYTHON=/path/to/python3.11")'
+	$(PYTHON) -m venv .venv 2>/dev/null || { $(PYTHON) -m venv --clear --without-pip .venv && $(PYTHON) -m pip --python $@ install -q pip; }
+
+# The stamps are older than the pins exactly when there is something to install.
+.venv/installed: $(PINS) | .venv/bin/python
+	$(BIN)/python -m pip install -q $(PIP_FLAGS) -c constraints.txt -e '.[engine]'
+	touch $@
+
+.venv/installed-dev: $(PINS) .venv/installed
+	$(BIN)/python -m pip install -q $(PIP_FLAGS) -c constraints.txt -e '.[engine,dev]'
+	touch $@
+
+%.mo: %.po | .venv/installed
+	$(BIN)/pybabel -q compile -i $< -o $@
+
+chromium:
+	@command -v chromium >/dev/null || { \
+		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+			apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium; \
+		else \
+			echo 'The browser tests need Chromium; install the package `chromium` (apt-get install chromium).' >&2; exit 1; \
+		fi; }

@@ -1,0 +1,89 @@
+"""Settings of the studio: one frozen object from the environment and a TOML file; read nowhere else."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+
+from studio.errors import InvalidRequest
+
+ROOT = Path(__file__).resolve().parent.parent
+PREFIX = "STUDIO_"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Everything that can be set from outside.
+
+    Each field can be given as environment variable `STUDIO_<NAME>` or as a key of the TOML file named by
+    `STUDIO_CONFIG_FILE` (default `studio.toml` beside the code); the environment wins.
+    """
+
+    data_dir: Path = field(default_factory=lambda: ROOT / "data")  # database, artifacts, fetched checkpoints
+    database_url: str = ""  # empty: SQLite in data_dir
+    models_dir: Path = field(default_factory=lambda: ROOT / "data" / "models")  # bundled checkpoints
+    checkpoints_dir: Path = field(default_factory=lambda: ROOT / "data" / "checkpoints")  # the user's own
+    model: str = ""  # checkpoint to initialise at start; empty: none
+    device: str = "auto"
+    host: str = "127.0.0.1"
+    port: int = 7860
+    language: str = "en"
+    secret: str = ""  # signs audio links; empty: made once and kept in data_dir
+    lease_seconds: float = 30.0  # a worker that is silent this long is taken for dead
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.port <= 65535:
+            raise InvalidRequest("port", "be from 1 to 65535", self.port)
+        if self.lease_seconds <= 0:
+            raise InvalidRequest("lease_seconds", "be above 0", self.lease_seconds)
+
+    @property
+    def resolved_database_url(self) -> str:
+        """The SQLAlchemy URL in use."""
+        return self.database_url or f"sqlite:///{self.data_dir / 'studio.db'}"
+
+    @property
+    def artifacts_dir(self) -> Path:
+        """Where the audio of finished takes lies."""
+        return self.data_dir / "artifacts"
+
+
+def load_settings(environment: Mapping[str, str] | None = None, **overrides: object) -> Settings:
+    """Build Settings from defaults, TOML file, environment and `overrides`, later ones winning.
+
+    Raises InvalidRequest for an unknown key of the file or a value of the wrong kind.
+    """
+    environment = os.environ if environment is None else environment
+    values: dict[str, object] = dict(_from_file(Path(environment.get(PREFIX + "CONFIG_FILE", ROOT / "studio.toml"))))
+    names = {item.name for item in fields(Settings)}
+    values |= {name: environment[PREFIX + name.upper()] for name in names if PREFIX + name.upper() in environment}
+    values |= {name: value for name, value in overrides.items() if value is not None}
+    if unknown := sorted(set(values) - names):
+        raise InvalidRequest("setting", f"be one of {', '.join(sorted(names))}", unknown[0])
+    return Settings(**{name: _cast(name, value) for name, value in values.items()})  # type: ignore[arg-type]
+
+
+def _from_file(path: Path) -> Mapping[str, object]:
+    if not path.exists():
+        return {}
+    with path.open("rb") as file:
+        return tomllib.load(file)
+
+
+def _cast(name: str, value: object) -> object:
+    kinds: Mapping[str, type[int] | type[float] | type[Path]] = {
+        "data_dir": Path,
+        "models_dir": Path,
+        "checkpoints_dir": Path,
+        "port": int,
+        "lease_seconds": float,
+    }
+    kind = kinds.get(name, str)
+    try:
+        cast = kind(value)  # type: ignore[arg-type,call-overload]
+    except (TypeError, ValueError) as error:
+        raise InvalidRequest(name, f"be a {kind.__name__}", value) from error
+    return cast.expanduser().resolve() if isinstance(cast, Path) else cast

@@ -1,0 +1,80 @@
+"""The error tree of the studio; the user interface shows only these.
+
+StudioError
+├── InvalidRequest      a value the user gave breaks a rule
+├── NotFound            a named thing does not exist
+├── PermissionDenied    this person may not do that
+├── LinkExpired         a signed link is too old or was changed
+├── CheckpointError     a model folder can't be used
+├── AudioError          an audio file can't be read or written
+├── ModelNotReady       no model is loaded yet
+├── OutOfMemory         the device has too little memory for this request
+├── SilentOutput        the model's result holds no sound
+├── StorageError        database or artifact store can't be used
+├── LeaseLost           another worker owns this job now
+└── Cancelled           the user cancelled
+"""
+
+from __future__ import annotations
+
+
+class StudioError(Exception):
+    """Anything the studio can explain to a person; `str(error)` is the message they read."""
+
+
+class InvalidRequest(StudioError):
+    """A value breaks a rule; names the field, the rule and the value."""
+
+    def __init__(self, field: str, rule: str, value: object) -> None:
+        self.field = field
+        self.rule = rule
+        self.value = value
+        super().__init__(f"{field} must {rule}, got {value!r}")
+
+    def __reduce__(self) -> tuple[type[InvalidRequest], tuple[str, str, object]]:
+        """Pickle by the three parts, so the error survives a process boundary."""
+        return type(self), (self.field, self.rule, self.value)
+
+
+class NotFound(StudioError):
+    """A named take, batch, job, model or file does not exist."""
+
+
+class PermissionDenied(StudioError):
+    """This person may not do that."""
+
+
+class LinkExpired(StudioError):
+    """A signed link is too old or was changed."""
+
+
+class CheckpointError(StudioError):
+    """A model folder is missing, incomplete, damaged or of an unknown kind."""
+
+
+class AudioError(StudioError):
+    """An audio file can't be read or written."""
+
+
+class ModelNotReady(StudioError):
+    """No model is loaded yet."""
+
+
+class OutOfMemory(StudioError):
+    """The device has too little memory for this request."""
+
+
+class SilentOutput(StudioError):
+    """The model's result holds no sound."""
+
+
+class StorageError(StudioError):
+    """The database or the artifact store can't be used."""
+
+
+class LeaseLost(StudioError):
+    """Another worker owns this job now; nothing may be written for it."""
+
+
+class Cancelled(StudioError):
+    """The user cancelled."""
