@@ -1,0 +1,102 @@
+"""Audio files: writing takes and reading what people bring."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from studio.engine.audio.shape import Audio
+from studio.engine.requests import AudioFormat
+from studio.errors import AudioError
+
+BLOCK = 1 << 16  # frames a write; libsndfile crashes when one call brings minutes of compressed audio
+MP3_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)  # Hz, all the format knows
+_UNKNOWN_SIZES = (0, 0xFFFFFFFF)  # what streaming writers leave in a RIFF header
+
+
+@dataclass(frozen=True, slots=True)
+class _Encoding:
+    """How libsndfile is asked for a format."""
+
+    container: str
+    subtype: str
+    bitrate_mode: str | None = None
+    compression: float | None = None
+
+
+ENCODINGS: Mapping[AudioFormat, _Encoding] = {
+    AudioFormat.WAV: _Encoding("WAV", "PCM_16"),
+    AudioFormat.FLAC: _Encoding("FLAC", "PCM_24"),
+    # 0.2 is a constant 256 kbit/s at 48 kHz and 128 at 24 kHz; libsndfile's own default, about 80, can be heard.
+    AudioFormat.MP3: _Encoding("MP3", "MPEG_LAYER_III", "CONSTANT", 0.2),
+}
+
+
+def write_audio(path: Path, audio: Audio, sample_rate: int, audio_format: AudioFormat) -> None:
+    """Write `audio` `[channels, samples]`, float32 within -1..1, to `path`; wav is 16 bit, flac 24 bit.
+
+    Raises AudioError when the audio is empty, holds NaN, the rate (Hz) doesn't fit the format or the disk refuses;
+    a file begun is removed then.
+    """
+    _check(audio, "the audio to write")
+    if audio_format is AudioFormat.MP3 and sample_rate not in MP3_RATES:
+        rates = ", ".join(map(str, MP3_RATES))
+        raise AudioError(f"mp3 has no sample rate of {sample_rate} Hz, only {rates}; choose wav or flac")
+    try:
+        _write(path, audio, sample_rate, ENCODINGS[audio_format])
+    except (OSError, soundfile.SoundFileError) as error:
+        path.unlink(missing_ok=True)
+        raise AudioError(f"{path.name} can't be written: {error}") from error
+
+
+def read_audio(path: Path) -> tuple[Audio, int]:
+    """Read a wav, flac, mp3 or ogg file; gives float32 `[channels, samples]` and the sample rate in Hz.
+
+    Raises AudioError for a file that is missing, no audio, truncated, empty or holds NaN.
+    """
+    try:
+        with soundfile.SoundFile(path) as file:
+            promised, rate = file.frames, int(file.samplerate)
+            audio: Audio = np.ascontiguousarray(file.read(dtype="float32", always_2d=True).T)
+    except (OSError, soundfile.SoundFileError) as error:
+        raise AudioError(f"{path.name} can't be read as audio: {error}") from error
+    if audio.shape[1] < promised or _is_cut_riff(path):
+        raise AudioError(f"{path.name} is truncated: it ends before the length its header states")
+    _check(audio, path.name)
+    return audio, rate
+
+
+def _write(path: Path, audio: Audio, sample_rate: int, encoding: _Encoding) -> None:
+    with soundfile.SoundFile(
+        path,
+        "w",
+        samplerate=sample_rate,
+        channels=audio.shape[0],
+        format=encoding.container,
+        subtype=encoding.subtype,
+        bitrate_mode=encoding.bitrate_mode,
+        compression_level=encoding.compression,
+    ) as file:
+        for start in range(0, audio.shape[1], BLOCK):
+            file.write(audio[:, start : start + BLOCK].T)
+
+
+def _check(audio: Audio, name: str) -> None:
+    if audio.ndim != 2 or audio.size == 0:
+        raise AudioError(f"{name} holds no samples")
+    if not np.isfinite(audio).all():
+        raise AudioError(f"{name} holds samples that are not numbers (NaN or infinite)")
+
+
+def _is_cut_riff(path: Path) -> bool:
+    """Whether a wav file is shorter than its RIFF header states; libsndfile reads such files without a word."""
+    with path.open("rb") as stream:
+        start = stream.read(8)
+    if start[:4] != b"RIFF":
+        return False
+    stated = int.from_bytes(start[4:8], "little")
+    return stated not in _UNKNOWN_SIZES and path.stat().st_size < stated + 8

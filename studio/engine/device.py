@@ -1,0 +1,101 @@
+"""Which device and number type a model runs with, and the device's memory."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable
+from typing import TypeVar
+
+import torch
+
+from studio.errors import InvalidRequest, OutOfMemory
+
+Result = TypeVar("Result")
+AUTO = "auto"
+KINDS = ("cuda", "mps", "xpu", "cpu")  # in the order `auto` prefers them
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+_FULL = ("out of memory", "can't allocate memory", "not enough memory")  # texts of errors without a class of their own
+
+
+def choose_device(name: str) -> torch.device:
+    """Return the device called `name` ("auto", "cpu", "cuda", "cuda:1", "mps", "xpu").
+
+    Raises InvalidRequest for an unknown name and for a device this machine doesn't have: it is never replaced.
+    """
+    if name == AUTO:
+        return torch.device(next(kind for kind in KINDS if _count(kind) > 0))
+    kind, _, number = name.partition(":")
+    if kind not in KINDS or not (number.isdecimal() or name == kind):
+        raise InvalidRequest("device", f"be one of {AUTO}, {', '.join(KINDS)}", name)
+    if int(number or 0) >= _count(kind):
+        raise InvalidRequest("device", f"be on this machine, which has {_available()}", name)
+    return torch.device(name)
+
+
+def choose_dtype(name: str, device: torch.device) -> torch.dtype:
+    """Return the number type called `name`; "auto" is bfloat16 on GPUs that compute in it, else float32.
+
+    Without native bfloat16 CUDA devices get float16 (engine.md 2.8). Raises InvalidRequest for an unknown name.
+    """
+    if name != AUTO and name not in DTYPES:
+        raise InvalidRequest("dtype", f"be one of {AUTO}, {', '.join(DTYPES)}", name)
+    if name != AUTO:
+        return DTYPES[name]
+    if device.type == "cuda":
+        native = torch.cuda.is_bf16_supported(including_emulation=False)
+        return torch.bfloat16 if native else torch.float16
+    return torch.bfloat16 if device.type == "xpu" else torch.float32
+
+
+def name_of(dtype: torch.dtype) -> str:
+    """Return the name of a number type as it is stored and shown."""
+    return str(dtype).removeprefix("torch.")
+
+
+def free_memory(device: torch.device) -> float | None:
+    """Return the free memory of a CUDA device in GB (10^9 bytes); None for every other device."""
+    return torch.cuda.mem_get_info(device)[0] / 1e9 if device.type == "cuda" else None
+
+
+def synchronize(device: torch.device) -> None:
+    """Wait until the device has done what it was given; without it a clock measures the queueing only."""
+    if device.type != "cpu":
+        torch.accelerator.synchronize(device)
+
+
+def release(device: torch.device) -> None:
+    """Give unused memory back to the device."""
+    gc.collect()
+    if device.type != "cpu":
+        torch.accelerator.empty_cache()
+
+
+def within_memory(device: torch.device, work: Callable[[], Result], advice: str) -> Result:
+    """Do `work`; when memory runs out, free what it held and raise OutOfMemory with `advice`."""
+    try:
+        return work()
+    except (MemoryError, RuntimeError) as error:
+        if not _is_out_of_memory(error):
+            raise
+    # Outside the except block: while the error lives, its traceback keeps the tensors of the failed work.
+    release(device)
+    raise OutOfMemory(f"{device} has too little memory; try {advice}")
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """Devices other than CUDA have no class for it, only texts."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    return any(text in str(error).lower() for text in _FULL)
+
+
+def _count(kind: str) -> int:
+    if kind == "cuda":
+        return torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if kind == "xpu":
+        return torch.xpu.device_count() if torch.xpu.is_available() else 0
+    return int(kind == "cpu" or torch.backends.mps.is_available())
+
+
+def _available() -> str:
+    return ", ".join(kind for kind in KINDS if _count(kind) > 0)

@@ -1,0 +1,165 @@
+"""Loads the components of a checkpoint: safetensors only, from local files only, no code from the checkpoint.
+
+Importing this module costs about eight seconds (diffusers, transformers, peft); only the owner of a model does it.
+"""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+from safetensors import SafetensorError
+from torch import Tensor, nn
+
+from studio.engine.model_spec import ModelSpec, VaeClass
+from studio.engine.run import Phase, Run
+from studio.errors import CheckpointError
+
+# These libraries probe for optional parts while they are imported and warn about each they don't find. Loading warns of
+# tensors that don't fit, which `_load_model` turns into errors, and of weight_norm, which diffusers still uses.
+_NOISY = ("torchao", "torch.utils._pytree", "diffusers", "transformers", "diffusers.quantizers.torchao")
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Hold back what third-party modules log or warn below errors while they are imported or load weights."""
+    loggers = [logging.getLogger(name) for name in _NOISY]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+with quiet():
+    from diffusers.models.autoencoders.autoencoder_oobleck import AutoencoderOobleck
+    from diffusers.models.transformers.ace_step_transformer import AceStepTransformer1DModel
+    from diffusers.pipelines.ace_step.modeling_ace_step import (
+        AceStepAudioTokenDetokenizer,
+        AceStepAudioTokenizer,
+        AceStepConditionEncoder,
+        AceStepTimbreEncoder,
+    )
+    from diffusers.utils import logging as diffusers_logging
+    from transformers.models.qwen3.modeling_qwen3 import Qwen3Model
+    from transformers.tokenization_utils_tokenizers import PreTrainedTokenizerFast
+    from transformers.utils import logging as transformers_logging
+
+    from studio.engine.spectral import SpectralAutoencoder
+
+for library in (diffusers_logging, transformers_logging):
+    library.disable_progress_bar()  # progress goes through `run`, not to the terminal
+
+
+Autoencoder = AutoencoderOobleck | SpectralAutoencoder
+_AUTOENCODERS = {VaeClass.OOBLECK: AutoencoderOobleck, VaeClass.SPECTRAL: SpectralAutoencoder}
+Model = TypeVar("Model", bound=nn.Module)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Components:
+    """The loaded parts of one checkpoint, all on one device and ready for inference."""
+
+    transformer: AceStepTransformer1DModel
+    condition_encoder: AceStepConditionEncoder
+    vae: Autoencoder
+    text_encoder: Qwen3Model
+    tokenizer: PreTrainedTokenizerFast
+    audio_tokenizer: AceStepAudioTokenizer | None
+    audio_token_detokenizer: AceStepAudioTokenDetokenizer | None
+    device: torch.device
+    dtype: torch.dtype  # of everything that has weights
+
+
+def load_components(path: Path, spec: ModelSpec, *, device: torch.device, dtype: torch.dtype, run: Run) -> Components:
+    """Load every component of the verified checkpoint in `path`, reporting `Phase.LOADING` before each.
+
+    Weights are converted to `dtype` whatever they are stored in. Raises CheckpointError when weights don't fit
+    their config.
+    """
+    loads = _Loads(path, device, run)
+    condition_encoder = loads.model("condition_encoder", AceStepConditionEncoder, dtype)
+    if spec.wide:
+        _prepend_special_token(condition_encoder.timbre_encoder)
+    return Components(
+        condition_encoder=condition_encoder,
+        transformer=loads.model("transformer", AceStepTransformer1DModel, dtype),
+        vae=loads.model("vae", _AUTOENCODERS[spec.sound.vae_class], _vae_dtype(spec.sound.vae_class, dtype)),
+        text_encoder=loads.model("text_encoder", Qwen3Model, dtype),
+        audio_tokenizer=loads.optional("audio_tokenizer", AceStepAudioTokenizer, dtype),
+        audio_token_detokenizer=loads.optional("audio_token_detokenizer", AceStepAudioTokenDetokenizer, dtype),
+        tokenizer=_load_tokenizer(path / "tokenizer"),
+        device=device,
+        dtype=dtype,
+    )
+
+
+class _Loads:
+    """Loads models one after another and counts them for the progress bar."""
+
+    TOTAL = 6
+
+    def __init__(self, path: Path, device: torch.device, run: Run) -> None:
+        self._path, self._device, self._run = path, device, run
+        self._done = 0
+
+    def model(self, folder: str, kind: type[Model], dtype: torch.dtype) -> Model:
+        self._run.step(Phase.LOADING, self._done, self.TOTAL)
+        self._done += 1
+        return _load_model(self._path / folder, kind, dtype).to(self._device).eval().requires_grad_(False)
+
+    def optional(self, folder: str, kind: type[Model], dtype: torch.dtype) -> Model | None:
+        return self.model(folder, kind, dtype) if (self._path / folder).is_dir() else None
+
+
+def _vae_dtype(vae_class: VaeClass, dtype: torch.dtype) -> torch.dtype:
+    """The spectral autoencoder adds up oscillators: in 16 bits their phases and the sound itself would be noise."""
+    return torch.float32 if vae_class is VaeClass.SPECTRAL else dtype
+
+
+def _load_model(folder: Path, kind: type[Model], dtype: torch.dtype) -> Model:
+    """Load one model; a tensor that is missing or of another shape is an error, never left at random values."""
+    model: Model
+    try:
+        with quiet():
+            model, info = kind.from_pretrained(  # type: ignore[attr-defined]
+                folder, dtype=dtype, use_safetensors=True, local_files_only=True, output_loading_info=True
+            )
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        raise CheckpointError(f"{folder} can't be loaded: {error}") from error
+    for fault in ("missing_keys", "mismatched_keys", "error_msgs"):
+        if info[fault]:
+            first = sorted(map(str, info[fault]))[0]
+            raise CheckpointError(f"{folder}: weights don't fit config.json, {fault} {len(info[fault])}, first {first}")
+    return model
+
+
+def _load_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
+    tokenizer: PreTrainedTokenizerFast = PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True)
+    if tokenizer.pad_token_id is None:
+        raise CheckpointError(f"{folder / 'tokenizer_config.json'} names no pad_token; prompts can't be padded")
+    return tokenizer
+
+
+def _prepend_special_token(timbre: AceStepTimbreEncoder) -> None:
+    """Make the timbre encoder read its special token first, as XL models were trained.
+
+    diffusers 0.42.1 never prepends it, which changes every XL result completely (engine.md 2.5).
+    """
+
+    def prepend(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
+        token = timbre.special_token.to(output.dtype).expand(output.shape[0], -1, -1)
+        return torch.cat([token, output], dim=1)
+
+    timbre.embed_tokens.register_forward_hook(prepend)

@@ -1,0 +1,40 @@
+"""One run of the engine, seen from outside: progress goes out and cancel comes in, here only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import StrEnum
+
+from studio.errors import Cancelled
+
+
+class Phase(StrEnum):
+    """What the engine is doing, in the order it happens."""
+
+    LOADING = "loading"
+    PREPARING = "preparing"
+    DIFFUSION = "diffusion"
+    DECODING = "decoding"
+    SAVING = "saving"
+
+
+Listener = Callable[[Phase, int, int], None]
+
+
+class Run:
+    """Reports progress to a listener and stops the work when it is cancelled."""
+
+    def __init__(
+        self,
+        listener: Listener | None = None,
+        cancelled: Callable[[], bool] | None = None,
+    ) -> None:
+        self._listener = listener
+        self._cancelled = cancelled
+
+    def step(self, phase: Phase, done: int, total: int) -> None:
+        """Report `done` of `total` units of `phase`; raise `Cancelled` if the user asked to stop."""
+        if self._cancelled is not None and self._cancelled():
+            raise Cancelled(f"cancelled during {phase} at {done} of {total}")
+        if self._listener is not None:
+            self._listener(phase, done, total)
