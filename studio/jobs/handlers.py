@@ -1,0 +1,112 @@
+"""What the worker does for each kind of job."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+
+from studio.engine.audio.io import write_audio
+from studio.engine.requests import AudioFormat
+from studio.engine.results import Take
+from studio.engine.run import Phase, Run
+from studio.errors import SilentOutput
+from studio.jobs.lease import Lease
+from studio.jobs.recovery import BATCHES
+from studio.jobs.resident import Resident
+from studio.jobs.spec import Generate, Initialize
+from studio.storage import models
+from studio.storage.artifacts import ArtifactStore
+from studio.storage.times import Clock
+
+SILENCE = 1e-5  # full scale = 1; about -100 dBFS
+
+
+@dataclass(frozen=True, slots=True)
+class _Draft:
+    """A take whose file is written but not yet in its place."""
+
+    take: Take
+    file: Path
+    seconds: float  # spent writing
+
+
+class Handlers:
+    """Does jobs with the resident engine; every result is stored under the job's lease."""
+
+    def __init__(self, resident: Resident, artifacts: ArtifactStore, clock: Clock) -> None:
+        self._resident = resident
+        self._artifacts = artifacts
+        self._clock = clock
+
+    def handle(self, lease: Lease, run: Run) -> None:
+        """Do the job of `lease` up to its last row; raises StudioError, Cancelled and LeaseLost among them."""
+        payload = lease.payload()
+        if isinstance(payload, Initialize):
+            self._initialize(payload, lease, run)
+        else:
+            self._generate(payload, lease, run)
+
+    def _initialize(self, payload: Initialize, lease: Lease, run: Run) -> None:
+        engine = self._resident.load(payload.model, run)
+        with lease.complete({"model": engine.spec.name}):
+            pass
+
+    def _generate(self, payload: Generate, lease: Lease, run: Run) -> None:
+        start = perf_counter()
+        takes = self._resident.require(payload.model, run).generate(payload.request, run)
+        for take in takes:
+            _refuse_silence(take)
+        with self._artifacts.drafts(lease.name) as folder:
+            drafts = _write(takes, folder, payload.audio_format, run)
+            self._store(drafts, payload.audio_format, lease, perf_counter() - start)
+
+    def _store(self, drafts: Sequence[_Draft], audio_format: AudioFormat, lease: Lease, wall: float) -> None:
+        """Move the files and add their rows in the transaction that ends the job.
+
+        The lease is checked before the first file moves and held until the commit, so a worker that lost the job
+        replaces nothing. A crash in between leaves files without rows, which Recovery.sweep removes.
+        """
+        with lease.complete(dict(drafts[0].take.effective)) as session:
+            for index, draft in enumerate(drafts):
+                key = f"{BATCHES}/{lease.batch_id}/{index}.{audio_format}"
+                self._artifacts.put(key, draft.file)
+                session.add(self._row(draft, lease, index, key, wall))
+
+    def _row(self, draft: _Draft, lease: Lease, index: int, key: str, wall: float) -> models.Take:
+        take = draft.take
+        return models.Take(
+            batch_id=lease.batch_id,
+            index=index,
+            seed=take.seed,
+            format=key.rpartition(".")[2],
+            key=key,
+            duration=take.duration,
+            sample_rate=take.sample_rate,
+            requested=dict(take.requested),
+            effective=dict(take.effective),
+            timings={**take.timings, "save": draft.seconds, "wall": wall},
+            created_at=self._clock(),
+        )
+
+
+def _refuse_silence(take: Take) -> None:
+    peak = float(np.abs(take.audio).max(initial=0.0))  # the RMS is never above the peak
+    if not peak > SILENCE:  # `not >` also catches NaN
+        raise SilentOutput(
+            f"the model made silence with seed {take.seed}, so nothing was kept; try another seed or more words"
+        )
+
+
+def _write(takes: Sequence[Take], folder: Path, audio_format: AudioFormat, run: Run) -> list[_Draft]:
+    drafts = []
+    for index, take in enumerate(takes):
+        run.step(Phase.SAVING, index, len(takes))
+        start, file = perf_counter(), folder / f"{index}.{audio_format}"
+        write_audio(file, take.audio, take.sample_rate, audio_format)
+        drafts.append(_Draft(take, file, perf_counter() - start))
+    run.step(Phase.SAVING, len(takes), len(takes))
+    return drafts

@@ -1,0 +1,122 @@
+"""A worker's temporary right to one job; whoever lost it can't write for that job any more."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+
+from sqlalchemy import ColumnElement, select
+from sqlalchemy.orm import Session
+
+from studio.errors import LeaseLost
+from studio.jobs.spec import Payload, unpack
+from studio.storage.database import Database
+from studio.storage.models import Facts, Job
+from studio.storage.states import JobState
+from studio.storage.times import Clock
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lease:
+    """One claim of one job by one worker.
+
+    Every method raises LeaseLost once the job was given away. A lease that ran out while nobody took the job still
+    holds: a laptop that slept through it goes on with its song.
+    """
+
+    database: Database
+    clock: Clock
+    seconds: float  # how long one heartbeat lasts
+    job_id: str
+    batch_id: str | None
+    kind: str
+    requested: Facts
+    worker_id: str
+    attempt: int
+
+    @property
+    def name(self) -> str:
+        """A name no other attempt at any job has."""
+        return f"{self.job_id}.{self.attempt}"
+
+    def payload(self) -> Payload:
+        """Return what to do."""
+        return unpack(self.kind, self.requested)
+
+    def heartbeat(self) -> None:
+        """Keep the lease for another while."""
+        with self.database.write() as session:
+            job = self._own(session)
+            job.heartbeat_at = self.clock()
+            job.lease_until = job.heartbeat_at + timedelta(seconds=self.seconds)
+
+    def progress(self, phase: str, step: int, total: int) -> None:
+        """Store how far the work is."""
+        with self.database.write() as session:
+            job = self._own(session)
+            job.phase, job.step, job.total = phase, step, total
+
+    def cancel_requested(self) -> bool:
+        """Return whether the user asked to stop."""
+        with self.database.read() as session:
+            wanted = session.scalars(select(Job.cancel_requested).where(*self._mine())).one_or_none()
+        if wanted is None:
+            raise self._lost()
+        return wanted
+
+    @contextmanager
+    def complete(self, effective: Facts) -> Iterator[Session]:
+        """Give the transaction that makes the job done; what is added to it is stored with `done` or not at all."""
+        with self.database.write() as session:
+            job = self._own(session)
+            yield session
+            job.effective = effective
+            self._finish(job, JobState.DONE)
+
+    def fail(self, error: str) -> None:
+        """End the job with a reason a person can read."""
+        with self.database.write() as session:
+            job = self._own(session)
+            job.error = error
+            self._finish(job, JobState.FAILED)
+
+    def cancel(self) -> None:
+        """End the job as the user asked."""
+        with self.database.write() as session:
+            self._finish(self._own(session), JobState.CANCELLED)
+
+    def release(self) -> None:
+        """Put the job back at its place in the queue, because this worker stops; no loss is counted."""
+        with self.database.write() as session:
+            requeue(self._own(session))
+
+    def _own(self, session: Session) -> Job:
+        job = session.scalars(select(Job).where(*self._mine()).with_for_update()).one_or_none()
+        if job is None:
+            raise self._lost()
+        return job
+
+    def _mine(self) -> tuple[ColumnElement[bool], ...]:
+        return (
+            Job.id == self.job_id,
+            Job.worker_id == self.worker_id,
+            Job.attempt == self.attempt,
+            Job.state == JobState.RUNNING,
+        )
+
+    def _lost(self) -> LeaseLost:
+        return LeaseLost(f"job {self.job_id} was given to another worker or ended")
+
+    def _finish(self, job: Job, state: JobState) -> None:
+        job.state = state
+        job.finished_at = self.clock()
+        job.lease_until = None
+
+
+def requeue(job: Job) -> None:
+    """Make a claimed job wait again, at the place its age gives it."""
+    job.state = JobState.QUEUED
+    job.worker_id = job.lease_until = job.started_at = None
+    job.phase, job.step, job.total = "", 0, 0

@@ -1,0 +1,88 @@
+"""The queue: jobs wait in the order they came, and each is claimed by one worker."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from sqlalchemy import ColumnElement, and_, func, or_, select
+from sqlalchemy.orm import Session
+
+from studio.errors import NotFound
+from studio.jobs.lease import Lease
+from studio.jobs.spec import Payload, pack
+from studio.storage.database import Database
+from studio.storage.models import Job
+from studio.storage.states import JobState
+from studio.storage.times import Clock, utc_now
+
+
+class Queue:
+    """All jobs of a database, oldest first."""
+
+    def __init__(self, database: Database, *, lease_seconds: float, clock: Clock = utc_now) -> None:
+        self._database = database
+        self._lease_seconds = lease_seconds
+        self._clock = clock
+
+    def submit(self, session: Session, payload: Payload, *, user_id: str, batch_id: str | None = None) -> str:
+        """Add a job in the caller's transaction, so it and its batch appear together; return its id."""
+        job = Job(
+            kind=payload.kind,
+            requested=pack(payload),
+            user_id=user_id,
+            batch_id=batch_id,
+            state=JobState.QUEUED,
+            created_at=self._clock(),
+        )
+        session.add(job)
+        session.flush()
+        return job.id
+
+    def claim(self, worker_id: str) -> Lease | None:
+        """Take the oldest waiting job, or None when there is none."""
+        with self._database.write() as session:
+            oldest = select(Job).where(Job.state == JobState.QUEUED).order_by(Job.created_at, Job.id).limit(1)
+            job = session.scalars(oldest.with_for_update(skip_locked=True)).one_or_none()
+            return None if job is None else self._lease(job, worker_id)
+
+    def request_cancel(self, job_id: str) -> JobState:
+        """End a waiting job at once, ask a running one to stop, leave an ended one; return the state it is in."""
+        with self._database.write() as session:
+            job = session.get(Job, job_id, with_for_update=True)
+            if job is None:
+                raise NotFound(f"there is no job {job_id!r}")
+            if job.state == JobState.QUEUED:
+                job.state = JobState.CANCELLED
+                job.finished_at = self._clock()
+            job.cancel_requested = job.cancel_requested or job.state in (JobState.RUNNING, JobState.CANCELLED)
+            return job.state
+
+    def position(self, session: Session, job: Job) -> int:
+        """Return how many jobs run or wait before this one; 0 when it runs or has ended."""
+        if job.state != JobState.QUEUED:
+            return 0
+        query = select(func.count()).select_from(Job).where(or_(Job.state == JobState.RUNNING, _before(job)))
+        return session.scalars(query).one()
+
+    def _lease(self, job: Job, worker_id: str) -> Lease:
+        job.state = JobState.RUNNING
+        job.worker_id = worker_id
+        job.attempt += 1
+        job.started_at = job.heartbeat_at = self._clock()
+        job.lease_until = job.heartbeat_at + timedelta(seconds=self._lease_seconds)
+        return Lease(
+            database=self._database,
+            clock=self._clock,
+            seconds=self._lease_seconds,
+            job_id=job.id,
+            batch_id=job.batch_id,
+            kind=job.kind,
+            requested=job.requested,
+            worker_id=worker_id,
+            attempt=job.attempt,
+        )
+
+
+def _before(job: Job) -> ColumnElement[bool]:
+    older = or_(Job.created_at < job.created_at, and_(Job.created_at == job.created_at, Job.id < job.id))
+    return and_(Job.state == JobState.QUEUED, older)

@@ -1,0 +1,86 @@
+"""The one engine in memory, and which checkpoint it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from studio.config import Settings
+from studio.engine.model_spec import ModelSpec
+from studio.engine.requests import TextToMusic
+from studio.engine.results import Take
+from studio.engine.run import Run
+from studio.errors import Cancelled, LeaseLost, StudioError
+from studio.jobs.outcome import outcome
+from studio.jobs.presence import Presence
+
+
+class MusicEngine(Protocol):
+    """What the worker needs of an engine: studio.engine.engine.Engine here, a quick stand-in in the tests."""
+
+    spec: ModelSpec
+    device: str
+    dtype: str
+
+    def generate(self, request: TextToMusic, run: Run) -> list[Take]:
+        """Make one take a seed."""
+
+    def unload(self) -> None:
+        """Give the memory back."""
+
+
+EngineFactory = Callable[[str, Settings, Run], MusicEngine]
+
+
+def load_engine(model: str, settings: Settings, run: Run) -> MusicEngine:
+    """Load the checkpoint called `model` with torch, which is imported here and nowhere before."""
+    from studio.engine.engine import Engine
+
+    dirs = (settings.models_dir, settings.checkpoints_dir)
+    return Engine.load(model, device=settings.device, dirs=dirs, run=run)
+
+
+class Resident:
+    """Holds at most one engine and tells the worker's row what it holds."""
+
+    def __init__(self, settings: Settings, presence: Presence, factory: EngineFactory) -> None:
+        self._settings = settings
+        self._presence = presence
+        self._factory = factory
+        self._engine: MusicEngine | None = None
+
+    def require(self, model: str, run: Run) -> MusicEngine:
+        """Return the engine of `model`, loading it when another or none is in memory."""
+        if self._engine is not None and self._engine.spec.name == model:
+            return self._engine
+        return self.load(model, run)
+
+    def load(self, model: str, run: Run) -> MusicEngine:
+        """Put `model` in place of what is loaded; when that fails nothing is loaded and the row says why."""
+        self.unload()
+        self._presence.loading(model)
+        engine = self._try(model, run)
+        self._presence.ready(engine.spec, engine.device, engine.dtype)
+        return engine
+
+    def unload(self) -> None:
+        """Give the memory of the engine back."""
+        if self._engine is not None:
+            self._engine.unload()
+            self._engine = None
+
+    def _try(self, model: str, run: Run) -> MusicEngine:
+        loaded: list[MusicEngine] = []
+        error = outcome(lambda: loaded.append(self._factory(model, self._settings, run)))
+        if error is not None:
+            self._say_why_not(model, error)
+            raise error
+        self._engine = loaded[0]
+        return self._engine
+
+    def _say_why_not(self, model: str, error: StudioError) -> None:
+        """A load that was stopped is no failure: the badge turns grey, not red."""
+        if isinstance(error, Cancelled | LeaseLost):
+            self._presence.empty()
+        else:
+            self._presence.failed(model, str(error))

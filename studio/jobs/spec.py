@@ -1,0 +1,103 @@
+"""What a job can ask for, as an object and as the JSON its row keeps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import ClassVar, TypedDict, cast
+
+from studio.engine.requests import AudioFormat, Metas, Sampling, TextToMusic, settings_of
+from studio.errors import StudioError
+from studio.storage.models import Facts
+
+
+class JobKind(StrEnum):
+    """What the worker is asked to do."""
+
+    GENERATE = "generate"
+    INITIALIZE = "initialize"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Generate:
+    """Make the takes of one batch."""
+
+    kind: ClassVar[JobKind] = JobKind.GENERATE
+
+    model: str  # checkpoint name
+    audio_format: AudioFormat
+    request: TextToMusic
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Initialize:
+    """Load a checkpoint in place of the present one."""
+
+    kind: ClassVar[JobKind] = JobKind.INITIALIZE
+
+    model: str
+
+
+Payload = Generate | Initialize
+
+
+class _Settings(TypedDict):
+    """The snapshot made by settings_of, as it comes back from JSON."""
+
+    caption: str
+    lyrics: str
+    instrumental: bool
+    vocal_language: str
+    bpm: int | None
+    keyscale: str | None
+    timesignature: str | None
+    duration: float | None
+    inference_steps: int | None
+    shift: float | None
+    seeds: list[int]
+
+
+class _Stored(TypedDict):
+    """The JSON of a job's `requested`; the last two only for generate."""
+
+    model: str
+    audio_format: str
+    request: _Settings
+
+
+def pack(payload: Payload) -> Facts:
+    """Return the JSON to store for `payload`."""
+    if isinstance(payload, Initialize):
+        return {"model": payload.model}
+    return {
+        "model": payload.model,
+        "audio_format": payload.audio_format.value,
+        "request": dict(settings_of(payload.request)),
+    }
+
+
+def unpack(kind: str, facts: Facts) -> Payload:
+    """Return the payload stored as `facts`, checked again; raises StudioError for a kind of another version."""
+    stored = cast(_Stored, facts)
+    if kind == JobKind.INITIALIZE:
+        return Initialize(model=stored["model"])
+    if kind == JobKind.GENERATE:
+        return Generate(
+            model=stored["model"],
+            audio_format=AudioFormat(stored["audio_format"]),
+            request=_restore(stored["request"]),
+        )
+    raise StudioError(f"this version of the studio can't do jobs of kind {kind!r}")
+
+
+def _restore(settings: _Settings) -> TextToMusic:
+    return TextToMusic(
+        caption=settings["caption"],
+        lyrics=settings["lyrics"],
+        instrumental=settings["instrumental"],
+        vocal_language=settings["vocal_language"],
+        metas=Metas(bpm=settings["bpm"], key_scale=settings["keyscale"], time_signature=settings["timesignature"]),
+        sampling=Sampling(steps=settings["inference_steps"], shift=settings["shift"]),
+        seeds=tuple(settings["seeds"]),
+        duration=settings["duration"],
+    )

@@ -1,0 +1,126 @@
+"""From a page's form to a request: every field is read, checked and named in the error by its own key."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+from studio.engine.requests import MAX_BATCH, AudioFormat, Metas, Sampling, TextToMusic, parse_key_scale
+from studio.errors import InvalidRequest
+from studio.services.seeds import seeds_for
+
+AUTO = -1.0  # the duration that lets the checkpoint choose
+DEFAULTS: Mapping[str, object] = {
+    "caption": "",
+    "lyrics": "",
+    "instrumental": False,
+    "vocal_language": "unknown",
+    "bpm": None,
+    "keyscale": "",
+    "timesignature": "",
+    "duration": AUTO,
+    "batch_size": 2,
+    "inference_steps": None,
+    "shift": None,
+    "seed": "-1",
+    "use_random_seed": True,
+    "audio_format": "mp3",
+}
+_KEYS = {"key_scale": "keyscale", "time_signature": "timesignature", "steps": "inference_steps"}  # request -> form
+
+
+def complete_form(form: Mapping[str, object]) -> dict[str, object]:
+    """Return `form` with the default of every omitted key; raises InvalidRequest for a key no form has."""
+    if unknown := sorted(set(form) - set(DEFAULTS)):
+        raise InvalidRequest("form", f"hold only the keys {', '.join(DEFAULTS)}", unknown[0])
+    return {**DEFAULTS, **form}
+
+
+def build_request(form: Mapping[str, object]) -> TextToMusic:
+    """Return the request a complete form asks for; raises InvalidRequest naming the form's field."""
+    with form_names():
+        return TextToMusic(
+            caption=_text(form, "caption"),
+            lyrics=_text(form, "lyrics"),
+            instrumental=_flag(form, "instrumental"),
+            vocal_language=_text(form, "vocal_language"),
+            metas=Metas(
+                bpm=_whole(form, "bpm"),
+                key_scale=parse_key_scale(key) if (key := _text(form, "keyscale").strip()) else None,
+                time_signature=_label(form, "timesignature"),
+            ),
+            sampling=Sampling(steps=_whole(form, "inference_steps"), shift=_number(form, "shift")),
+            seeds=seeds_for(form["seed"], _batch_size(form), use_random=_flag(form, "use_random_seed")),
+            duration=None if (seconds := _number(form, "duration")) == AUTO else seconds,
+        )
+
+
+def audio_format(form: Mapping[str, object]) -> AudioFormat:
+    """Return the file format a complete form asks for."""
+    value = form["audio_format"]
+    if value not in list(AudioFormat):
+        raise InvalidRequest("audio_format", f"be one of {', '.join(AudioFormat)}", value)
+    return AudioFormat(str(value))
+
+
+@contextmanager
+def form_names() -> Iterator[None]:
+    """Give errors of a request the names its form uses."""
+    try:
+        yield
+    except InvalidRequest as error:
+        raise InvalidRequest(_KEYS.get(error.field, error.field), error.rule, error.value) from error
+
+
+def _text(form: Mapping[str, object], key: str) -> str:
+    value = form[key]
+    if not isinstance(value, str):
+        raise InvalidRequest(key, "be text", value)
+    return value
+
+
+def _flag(form: Mapping[str, object], key: str) -> bool:
+    value = form[key]
+    if not isinstance(value, bool):
+        raise InvalidRequest(key, "be true or false", value)
+    return value
+
+
+def _label(form: Mapping[str, object], key: str) -> str | None:
+    """Read a choice that may be text or a number; empty is no choice."""
+    value = form[key]
+    if value is not None and type(value) not in (str, int):
+        raise InvalidRequest(key, "be text", value)
+    return (str(value).strip() if value is not None else "") or None
+
+
+def _number(form: Mapping[str, object], key: str) -> float | None:
+    """Read a number that may be given as text; empty is None."""
+    value = form[key]
+    if value is None or (isinstance(value, str) and not value.strip()):
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise InvalidRequest(key, "be a number or empty", value)
+    try:
+        number = float(value)
+    except (ValueError, OverflowError) as error:
+        raise InvalidRequest(key, "be a number or empty", value) from error
+    if not math.isfinite(number):
+        raise InvalidRequest(key, "be a number or empty", value)
+    return number
+
+
+def _whole(form: Mapping[str, object], key: str) -> int | None:
+    number = _number(form, key)
+    if number is not None and not number.is_integer():
+        raise InvalidRequest(key, "be a whole number or empty", form[key])
+    return None if number is None else int(number)
+
+
+def _batch_size(form: Mapping[str, object]) -> int:
+    size = _whole(form, "batch_size")
+    # Checked before seeds are drawn: a size of a billion must not draw a billion.
+    if size is None or not 1 <= size <= MAX_BATCH:
+        raise InvalidRequest("batch_size", f"be from 1 to {MAX_BATCH}", form["batch_size"])
+    return size

@@ -1,0 +1,125 @@
+"""Asking for music and following the job."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from studio.engine.requests import TextToMusic, settings_of
+from studio.errors import InvalidRequest, NotFound
+from studio.jobs.queue import Queue
+from studio.jobs.spec import Generate, Initialize
+from studio.services.forms import audio_format, build_request, complete_form
+from studio.services.models import Models
+from studio.services.views import JobState, JobView, ModelView
+from studio.storage.database import Database
+from studio.storage.models import Batch, Job
+from studio.storage.times import Clock
+
+
+class Generation:
+    """Submits, follows and cancels the jobs of one user."""
+
+    def __init__(
+        self,
+        database: Database,
+        queue: Queue,
+        models: Models,
+        *,
+        user_id: str,
+        wake: Callable[[], None],
+        clock: Clock,
+    ) -> None:
+        self._database = database
+        self._queue = queue
+        self._models = models
+        self._user_id = user_id
+        self._wake = wake
+        self._clock = clock
+
+    def submit(self, form: Mapping[str, object]) -> str:
+        """Store a batch and its job, both or neither, and return the job's id.
+
+        Raises InvalidRequest naming field, rule and value, and ModelNotReady; nothing is stored then.
+        """
+        form = complete_form(form)
+        wanted, request = audio_format(form), build_request(form)
+        model = self._models.ready()
+        _check_limits(request, model)
+        batch = Batch(
+            user_id=self._user_id,
+            task=request.task.value,
+            model=model.name,
+            form=dict(form),
+            request=dict(settings_of(request)),
+            created_at=self._clock(),
+        )
+        with self._database.write() as session:
+            session.add(batch)
+            session.flush()
+            payload = Generate(model=model.name, audio_format=wanted, request=request)
+            job_id = self._queue.submit(session, payload, user_id=self._user_id, batch_id=batch.id)
+        self._wake()
+        return job_id
+
+    def initialize(self, model_name: str) -> str:
+        """Ask the worker to load a checkpoint and return the job's id; raises NotFound for one that can't be used."""
+        names = [model.name for model in self._models.usable()]
+        if model_name not in names:
+            raise NotFound(f"no usable checkpoint called {model_name!r}; there are: {', '.join(names) or 'none'}")
+        with self._database.write() as session:
+            job_id = self._queue.submit(session, Initialize(model=model_name), user_id=self._user_id)
+        self._wake()
+        return job_id
+
+    def job(self, job_id: str) -> JobView:
+        """Return a job as its row says; raises NotFound."""
+        with self._database.read() as session:
+            return self._view(session, self._find(session, job_id))
+
+    def cancel(self, job_id: str) -> None:
+        """End a waiting job now and a running one at its next step; an ended one stays as it is. Raises NotFound."""
+        with self._database.read() as session:
+            self._find(session, job_id)
+        self._queue.request_cancel(job_id)
+
+    def active(self) -> list[JobView]:
+        """Return the jobs that run or wait, oldest first."""
+        mine = Job.user_id == self._user_id, Job.state.in_((JobState.QUEUED, JobState.RUNNING))
+        with self._database.read() as session:
+            jobs = session.scalars(select(Job).where(*mine).order_by(Job.created_at, Job.id))
+            return [self._view(session, job) for job in jobs]
+
+    def _find(self, session: Session, job_id: str) -> Job:
+        job = session.get(Job, job_id)
+        if job is None or job.user_id != self._user_id:
+            raise NotFound(f"there is no job {job_id!r}")
+        return job
+
+    def _view(self, session: Session, job: Job) -> JobView:
+        return JobView(
+            id=job.id,
+            kind=job.kind,
+            batch_id=job.batch_id,
+            state=job.state,
+            phase=job.phase,
+            step=job.step,
+            total=job.total,
+            position=self._queue.position(session, job),
+            error=job.error,
+            cancel_requested=job.cancel_requested,
+            created_at=job.created_at,
+            started_at=job.started_at,
+            finished_at=job.finished_at,
+        )
+
+
+def _check_limits(request: TextToMusic, model: ModelView) -> None:
+    """Refuse now what the loaded checkpoint would refuse when the job's turn comes."""
+    steps, duration = request.sampling.steps, request.duration
+    if steps is not None and steps > model.max_steps:
+        raise InvalidRequest("inference_steps", f"be at most {model.max_steps} with {model.name}", steps)
+    if duration is not None and duration > model.max_duration:
+        raise InvalidRequest("duration", f"be at most {model.max_duration:g} seconds with {model.name}", duration)

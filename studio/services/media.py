@@ -1,0 +1,115 @@
+"""Signed links to audio: whoever has one may listen, for a while, without a login."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from itsdangerous import BadSignature, TimestampSigner
+
+from studio.config import Settings
+from studio.errors import LinkExpired, NotFound, StorageError
+from studio.storage.artifacts import ArtifactStore
+from studio.storage.database import Database
+from studio.storage.models import Take
+from studio.storage.times import Clock
+
+ROUTE = "/api/audio/"
+LIFETIME = timedelta(hours=24)
+STABLE = timedelta(hours=1)  # a page that reruns within it gets the same link, so its player does not start over
+KEY_FILE = "secret.key"
+MIME = {"mp3": "audio/mpeg", "flac": "audio/flac", "wav": "audio/wav"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MediaFile:
+    """A file to send to a browser."""
+
+    path: Path
+    mime: str
+    filename: str  # to save it under
+
+
+class Media:
+    """Signs links to takes and finds the file behind a link."""
+
+    def __init__(self, secret: str, database: Database, artifacts: ArtifactStore, clock: Clock) -> None:
+        self._signer = _Signer(secret, clock)
+        self._database = database
+        self._artifacts = artifacts
+
+    def link(self, take_id: str) -> str:
+        """Return the path of a link to a take's audio."""
+        return ROUTE + self._signer.sign(take_id).decode()
+
+    def resolve(self, token: str) -> MediaFile:
+        """Return the file a link's token stands for.
+
+        Raises LinkExpired for a token that is too old or was changed, NotFound when take or file is gone.
+        """
+        take = self._find(self._open(token))
+        path = self._artifacts.path(take.key)
+        if not path.is_file():
+            raise NotFound(f"the audio of take {take.id!r} is gone")
+        filename = f"{take.created_at:%Y%m%d-%H%M%S}-seed{take.seed}.{take.format}"
+        return MediaFile(path=path, mime=MIME[take.format], filename=filename)
+
+    def _open(self, token: str) -> str:
+        try:
+            return self._signer.unsign(token, max_age=int(LIFETIME.total_seconds())).decode()
+        except BadSignature as error:  # SignatureExpired is one
+            raise LinkExpired("this link is too old or was changed; open the page again for a new one") from error
+
+    def _find(self, take_id: str) -> Take:
+        with self._database.read() as session:
+            take = session.get(Take, take_id)
+        if take is None:
+            raise NotFound(f"there is no take {take_id!r}")
+        return take
+
+
+class _Signer(TimestampSigner):
+    """Signs with the start of the present hour, see STABLE."""
+
+    def __init__(self, secret: str, clock: Clock) -> None:
+        super().__init__(secret, salt="studio.media")
+        self._clock = clock
+
+    def get_timestamp(self) -> int:
+        now = int(self._clock().timestamp())
+        return now - now % int(STABLE.total_seconds())
+
+
+def signing_secret(settings: Settings) -> str:
+    """Return the secret of the settings, or the one kept in the data folder, made at the first call.
+
+    Two processes that start together agree: the key is written aside and then linked into place, which only one can.
+    """
+    if settings.secret:
+        return settings.secret
+    path = settings.data_dir / KEY_FILE
+    try:
+        if not path.exists():
+            _make_key(path)
+        return path.read_text(encoding="ascii").strip()
+    except OSError as error:
+        raise StorageError(f"the signing key {path} can't be used: {error}") from error
+
+
+def _make_key(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
+    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(handle, "w", encoding="ascii") as file:
+            file.write(secrets.token_urlsafe(32))
+            file.flush()
+            os.fsync(file.fileno())
+        os.link(draft, path)
+    except FileExistsError:
+        pass  # the other process was first; its key counts
+    finally:
+        draft.unlink(missing_ok=True)

@@ -1,0 +1,73 @@
+"""The one object that pages, routes and the command line hold."""
+
+from __future__ import annotations
+
+import threading
+
+from studio.config import Settings
+from studio.jobs.local import LocalWorker
+from studio.jobs.queue import Queue
+from studio.jobs.resident import EngineFactory, load_engine
+from studio.jobs.worker import Worker
+from studio.services.generation import Generation
+from studio.services.library import Library
+from studio.services.media import Media, signing_secret
+from studio.services.models import Models
+from studio.services.views import ModelView, StatusView
+from studio.storage.artifacts import ArtifactStore
+from studio.storage.database import Database
+from studio.storage.migrate import migrate
+from studio.storage.times import Clock, utc_now
+from studio.storage.users import local_user
+
+
+class Studio:
+    """All services over one migrated database; safe to share between threads."""
+
+    def __init__(self, settings: Settings, database: Database, engine_factory: EngineFactory, clock: Clock) -> None:
+        user_id = local_user(database)
+        self.settings = settings
+        self._database = database
+        self._engine_factory = engine_factory
+        self._clock = clock
+        self._worker: LocalWorker | None = None
+        self._lock = threading.Lock()
+        self._models = Models(settings, database, clock)
+        queue = Queue(database, lease_seconds=settings.lease_seconds, clock=clock)
+        self.generation = Generation(database, queue, self._models, user_id=user_id, wake=self._wake, clock=clock)
+        self.library = Library(database, user_id=user_id)
+        self.media = Media(signing_secret(settings), database, ArtifactStore(settings.artifacts_dir), clock)
+
+    def status(self) -> StatusView:
+        """Return whether music can be made now, and with what."""
+        return self._models.status()
+
+    def models(self) -> list[ModelView]:
+        """Return the checkpoints that can be initialised."""
+        return self._models.usable()
+
+    def start_worker(self) -> None:
+        """Start the worker of this process; does nothing when it runs."""
+        with self._lock:
+            if self._worker is None:
+                worker = Worker(self.settings, self._database, engine_factory=self._engine_factory, clock=self._clock)
+                self._worker = LocalWorker(worker)
+
+    def close(self) -> None:
+        """Stop the worker at its next step, its job back in the queue, and close the database; may be repeated."""
+        with self._lock:
+            worker, self._worker = self._worker, None
+        if worker is not None:
+            worker.close()
+        self._database.close()
+
+    def _wake(self) -> None:
+        worker = self._worker
+        if worker is not None:
+            worker.wake()
+
+
+def open_studio(settings: Settings, *, engine_factory: EngineFactory = load_engine, clock: Clock = utc_now) -> Studio:
+    """Open the studio's database, migrating it first; raises StorageError."""
+    migrate(settings)
+    return Studio(settings, Database(settings.resolved_database_url), engine_factory, clock)

@@ -1,0 +1,95 @@
+"""What services hand to pages, routes and the command line: frozen copies of rows, safe to keep and to pass on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from studio.storage.states import JobState, WorkerState
+
+__all__ = ["BatchView", "JobState", "JobView", "ModelView", "StatusView", "TakeView", "WorkerState"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelView:
+    """A checkpoint that can be initialised, with the defaults a form starts from."""
+
+    name: str
+    family: str  # turbo, sft or base
+    steps: int
+    max_steps: int
+    shift: float
+    duration: float  # seconds used when the duration is Auto
+    max_duration: float = 600.0  # seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatusView:
+    """Who owns the model and whether it is ready."""
+
+    state: WorkerState
+    model: ModelView | None = None
+    device: str = ""
+    dtype: str = ""
+    error: str = ""
+
+    @property
+    def ready(self) -> bool:
+        """Whether music can be made now."""
+        return self.state == WorkerState.READY
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobView:
+    """One job as its row says."""
+
+    id: str
+    kind: str  # generate or initialize
+    batch_id: str | None
+    state: JobState
+    phase: str  # a value of studio.engine.run.Phase, or ""
+    step: int
+    total: int
+    position: int  # jobs ahead in the queue; 0 when running or finished
+    error: str
+    cancel_requested: bool
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+
+    @property
+    def active(self) -> bool:
+        """Whether the job still waits or runs."""
+        return self.state in (JobState.QUEUED, JobState.RUNNING)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TakeView:
+    """One finished take."""
+
+    id: str
+    batch_id: str
+    index: int  # from 0
+    seed: int
+    format: str
+    duration: float  # seconds
+    sample_rate: int  # Hz
+    requested: Mapping[str, object]
+    effective: Mapping[str, object]
+    timings: Mapping[str, float]  # seconds
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchView:
+    """One press of Generate: its complete settings, its state and its takes."""
+
+    id: str
+    task: str
+    model: str
+    state: JobState
+    error: str
+    form: Mapping[str, object]  # the form exactly as submitted; Apply restores it
+    created_at: datetime
+    takes: tuple[TakeView, ...]

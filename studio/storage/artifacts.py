@@ -1,0 +1,86 @@
+"""Audio files on disk: each appears complete under its key or not at all."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+
+from studio.errors import StorageError
+
+_DRAFTS = ".drafts"
+
+
+class ArtifactStore:
+    """A folder of files named by keys such as `batches/<batch id>/0.mp3`."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root.resolve()
+        # Drafts live inside the store: only within one filesystem is a rename atomic.
+        self._drafts = self._root / _DRAFTS
+        with _explained():
+            self._drafts.mkdir(parents=True, exist_ok=True)
+
+    def path(self, key: str) -> Path:
+        """Return where the file of `key` lies; raises StorageError for a key that leads out of the store."""
+        path = (self._root / key).resolve()
+        if not path.is_relative_to(self._root) or path.is_relative_to(self._drafts) or path == self._root:
+            raise StorageError(f"artifact key must stay inside the store, got {key!r}")
+        return path
+
+    def put(self, key: str, draft: Path) -> None:
+        """Move the finished `draft` to `key`, replacing what an earlier attempt left; atomic and flushed to disk."""
+        target = self.path(key)
+        with _explained():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            _flush(draft)
+            os.replace(draft, target)
+            _flush(target.parent)
+
+    @contextmanager
+    def drafts(self, name: str) -> Iterator[Path]:
+        """Give an empty folder for unfinished files; it is gone at the end."""
+        folder = self._drafts / name
+        with _explained():
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir(parents=True)
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def draft_names(self) -> set[str]:
+        """Return the draft folders that exist now, those of dead attempts included."""
+        return {entry.name for entry in self._drafts.iterdir()}
+
+    def drop_drafts(self, name: str) -> None:
+        """Delete a draft folder."""
+        shutil.rmtree(self._drafts / PurePosixPath(name).name, ignore_errors=True)
+
+    def names(self, folder: str) -> set[str]:
+        """Return what lies directly in `folder`."""
+        path = self.path(folder)
+        return {entry.name for entry in path.iterdir()} if path.is_dir() else set()
+
+    def remove(self, folder: str) -> None:
+        """Delete `folder` with everything in it."""
+        shutil.rmtree(self.path(folder), ignore_errors=True)
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StorageError(f"the artifact store can't be written: {error}") from error
+
+
+def _flush(path: Path) -> None:
+    """Wait until the disk has the file, or the folder's list of names."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

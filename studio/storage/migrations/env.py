@@ -1,0 +1,25 @@
+"""What Alembic runs around every migration; the connection comes from studio.storage.migrate."""
+
+from __future__ import annotations
+
+from alembic import context
+from sqlalchemy import Connection
+
+from studio.storage.models import Base
+
+
+def run() -> None:
+    """Run the migrations inside the transaction that the caller opened."""
+    connection: Connection = context.config.attributes["connection"]
+    context.configure(
+        connection=connection,
+        target_metadata=Base.metadata,
+        compare_type=True,
+        transactional_ddl=True,
+        render_as_batch=True,
+    )
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+run()

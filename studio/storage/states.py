@@ -1,0 +1,25 @@
+"""The states rows can be in, spelled the same in SQL, in JSON and on the pages."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class JobState(StrEnum):
+    """The life of a job."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class WorkerState(StrEnum):
+    """What the owner of the model is up to."""
+
+    EMPTY = "empty"  # alive, nothing loaded
+    LOADING = "loading"
+    READY = "ready"
+    FAILED = "failed"  # alive, the last load failed
+    GONE = "gone"  # no worker has been heard of lately; never stored
