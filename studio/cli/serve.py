@@ -1,0 +1,53 @@
+"""`studio serve`, `studio worker` and `studio migrate`: the parts of a running studio."""
+
+from __future__ import annotations
+
+import argparse
+
+from studio.cli.text import Commands, _
+from studio.config import load_settings
+from studio.errors import InvalidRequest
+
+
+def add_to(commands: Commands[argparse.ArgumentParser]) -> None:
+    """Add serve, worker and migrate to the command line."""
+    parser = commands.add_parser("serve", help=_("serve the pages and run one local worker"))
+    parser.add_argument(
+        "--config", metavar="NAME", help=_("checkpoint to initialise at start, such as acestep-mini-turbo")
+    )
+    parser.add_argument("--host", help=_("address to listen on (default 127.0.0.1: this machine only)"))
+    parser.add_argument("--port", help=_("port to listen on (default 7860)"))
+    parser.add_argument("--init-llm", action="store_true", help=_("load the 5 Hz language model (not in this release)"))
+    parser.set_defaults(run=serve)
+    commands.add_parser("worker", help=_("run jobs of the queue until interrupted")).set_defaults(run=work)
+    commands.add_parser("migrate", help=_("create the database or bring it up to date")).set_defaults(run=migrate)
+
+
+def serve(args: argparse.Namespace) -> int:
+    """Serve until interrupted."""
+    if args.init_llm:
+        raise InvalidRequest("--init-llm", "be left out: the language model arrives with a later release", True)
+    settings = load_settings(model=args.config, host=args.host, port=args.port)
+    from studio import web
+
+    web.serve(settings)
+    return 0
+
+
+def work(args: argparse.Namespace) -> int:
+    """Run jobs until interrupted."""
+    settings = load_settings()
+    from studio.jobs.worker import run_worker
+
+    run_worker(settings)
+    return 0
+
+
+def migrate(args: argparse.Namespace) -> int:
+    """Bring the database up to date."""
+    settings = load_settings()
+    from studio.storage.migrate import migrate as upgrade
+
+    upgrade(settings)
+    print(_("The database is up to date."))
+    return 0

@@ -1,0 +1,1 @@
+"""Everything that says st.: what the pages are made of."""

@@ -1,0 +1,186 @@
+"""The one registry of the form: it drives defaults, widgets, saving and "apply these settings"."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import streamlit as st
+
+from studio.engine.requests import LANGUAGES, MAX_BATCH, TIME_SIGNATURES, AudioFormat
+from studio.i18n import N_
+from studio.services.views import ModelView
+from studio.ui.text import _, seconds
+
+PREFIX = "create."
+ADJUSTED = "form.adjusted"  # names of fields whose applied value had to give way
+_MODEL = "form.model"  # the checkpoint whose defaults the form follows
+_LIMIT = "form.limit"  # the upper end of Inference Steps as last drawn
+METRES = {"2": "2/4", "3": "3/4", "4": "4/4", "6": "6/8"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Field:
+    """One setting of a song: its name in a form, its words, its default and what its widget can hold."""
+
+    name: str
+    label: str
+    default: str | float | bool | None
+    low: float | None = None
+    high: float | None = None
+    options: tuple[str, ...] = ()
+
+    @property
+    def key(self) -> str:
+        """The widget key."""
+        return PREFIX + self.name
+
+    def fit(self, value: object) -> str | float | bool | None:
+        """Return `value` as this field's widget can hold it: known options, numbers within its range."""
+        if self.options:
+            return value if isinstance(value, str) and value in self.options else self.default
+        if isinstance(self.default, bool) or isinstance(value, bool):
+            return bool(value)
+        if isinstance(self.default, str):
+            return "" if value is None else str(value)
+        if not isinstance(value, int | float):
+            return self.default
+        number = min(max(value, self.low or value), self.high or value)
+        return float(number) if isinstance(self.default, float) else int(number)
+
+
+FIELDS: Mapping[str, Field] = {
+    field.name: field
+    for field in (
+        Field(name="caption", label=N_("Caption"), default=""),
+        Field(name="lyrics", label=N_("Lyrics"), default=""),
+        Field(name="instrumental", label=N_("Instrumental"), default=False),
+        Field(
+            name="vocal_language",
+            label=N_("Vocal Language"),
+            default="unknown",
+            options=("unknown", *(code for code in LANGUAGES if code != "unknown")),
+        ),
+        Field(name="bpm", label=N_("BPM"), default=None),
+        Field(name="keyscale", label=N_("Key Scale"), default=""),
+        Field(name="timesignature", label=N_("Time Signature"), default="", options=("", *TIME_SIGNATURES)),
+        Field(name="duration", label=N_("Audio Duration"), default=-1.0),
+        Field(name="batch_size", label=N_("Batch Size"), default=2, low=1, high=MAX_BATCH),
+        Field(name="inference_steps", label=N_("Inference Steps"), default=8, low=1, high=200),
+        Field(name="shift", label=N_("Shift"), default=3.0, low=1.0, high=5.0),
+        Field(name="seed", label=N_("Seed"), default="-1"),
+        Field(name="use_random_seed", label=N_("Random Seed"), default=True),
+        Field(
+            name="audio_format",
+            label=N_("Audio Format"),
+            default="mp3",
+            options=tuple(kind.value for kind in AudioFormat),
+        ),
+    )
+}
+_ENGINE_NAMES = {
+    "key_scale": "keyscale",
+    "time_signature": "timesignature",
+    "steps": "inference_steps",
+    "seeds": "seed",
+}
+_OTHER_LABELS = {"task_type": N_("Task"), "model": N_("Model"), "instruction": N_("Instruction")}
+
+
+def label(name: str) -> str:
+    """Return the words for a setting, under whichever name services or engine call it."""
+    field = FIELDS.get(_ENGINE_NAMES.get(name, name))
+    return _(field.label if field else _OTHER_LABELS.get(name, name))
+
+
+def key(name: str) -> str:
+    """Return the widget key of the field `name`."""
+    return FIELDS[name].key
+
+
+def seed(model: ModelView | None) -> None:
+    """Give every field a value before its widget is drawn; a newly loaded model brings its own steps and shift."""
+    for field in FIELDS.values():
+        st.session_state.setdefault(field.key, _default(field, model))
+    if model is not None and st.session_state.get(_MODEL) != model.name:
+        first = _MODEL not in st.session_state
+        st.session_state[_MODEL] = model.name
+        for field in (FIELDS["inference_steps"], FIELDS["shift"]):
+            if not first or st.session_state[field.key] == field.default:
+                st.session_state[field.key] = _default(field, model)
+    _limit_steps(steps_limit(model))
+
+
+def steps_limit(model: ModelView | None) -> int:
+    """Return the most inference steps the form offers."""
+    return model.max_steps if model else int(FIELDS["inference_steps"].high or 1)
+
+
+def closed(name: str, by: bool) -> bool:
+    """Return `by`, whether the field's widget is disabled, and keep what was typed into it just before.
+
+    Streamlit drops a value that arrives together with `disabled`, as when lyrics are typed and Instrumental is ticked
+    at once; a value set here stays.
+    """
+    if by:
+        st.session_state[key(name)] = st.session_state[key(name)]
+    return by
+
+
+def collect() -> dict[str, object]:
+    """Return the form as services take it."""
+    return {field.name: st.session_state[field.key] for field in FIELDS.values()}
+
+
+def apply(settings: Mapping[str, object], model: ModelView | None = None, seeds: Sequence[int] = ()) -> None:
+    """Fill every field from `settings`; with `seeds`, fix the seeds that were used.
+
+    A callback: it must run before the widgets exist. What a widget can't hold is remembered under ADJUSTED.
+    """
+    wanted = dict(settings)
+    if seeds:
+        wanted |= {"seed": ", ".join(str(number) for number in seeds), "use_random_seed": False}
+    adjusted = []
+    for field in FIELDS.values():
+        value = wanted.get(field.name)
+        fitted = _default(field, model) if value is None else field.fit(value)
+        if value is not None and fitted != value:
+            adjusted.append(field.name)
+        st.session_state[field.key] = fitted
+    st.session_state[ADJUSTED] = adjusted
+    if model is not None:
+        st.session_state[_MODEL] = model.name
+
+
+def show(name: str, value: object) -> str:
+    """Write the value of a setting for people: Auto, 4/4, 12 s, yes."""
+    if isinstance(value, bool):
+        return _("yes") if value else _("no")
+    if value is None or value == "" or (name == "duration" and value == -1):
+        return _("empty") if name in ("caption", "lyrics") else _("Auto")
+    if name == "duration" and isinstance(value, int | float):
+        return seconds(value)
+    if name in ("timesignature", "time_signature"):
+        return METRES.get(str(value), str(value))
+    if isinstance(value, list | tuple):
+        return ", ".join(str(item) for item in value)
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _limit_steps(limit: int) -> None:
+    """Keep the steps when the slider's range changes: a slider with another range is a new widget to Streamlit."""
+    name = key("inference_steps")
+    steps = st.session_state[name]
+    if steps > limit:
+        st.session_state.setdefault(ADJUSTED, []).append("inference_steps")
+    if steps > limit or st.session_state.get(_LIMIT, limit) != limit:
+        st.session_state[name] = min(steps, limit)
+    st.session_state[_LIMIT] = limit
+
+
+def _default(field: Field, model: ModelView | None) -> str | float | bool | None:
+    if model is not None and field.name == "inference_steps":
+        return model.steps
+    if model is not None and field.name == "shift":
+        return model.shift
+    return field.default

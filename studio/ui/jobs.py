@@ -1,0 +1,122 @@
+"""The panel of waiting and running jobs; it reads rows, so a reload or another tab finds the same jobs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+import streamlit as st
+
+from studio.engine.run import Phase
+from studio.errors import NotFound
+from studio.i18n import N_
+from studio.services.views import JobState, JobView
+from studio.ui.runtime import studio
+from studio.ui.text import Colour, _, plain, plural, seconds
+
+POLL = 0.5  # seconds between looks at the rows
+_WATCHED = "jobs.watched"  # ids seen waiting or running in this session
+_ENDED = "jobs.ended"  # id of the job whose end is still to be shown
+_PHASES = {
+    Phase.LOADING: N_("Loading the model"),
+    Phase.PREPARING: N_("Preparing inputs"),
+    Phase.DIFFUSION: N_("Diffusion"),
+    Phase.DECODING: N_("Decoding"),
+    Phase.SAVING: N_("Saving"),
+}
+_STATES = {
+    JobState.QUEUED: N_("Waiting"),
+    JobState.RUNNING: N_("Running"),
+    JobState.DONE: N_("Done"),
+    JobState.FAILED: N_("Failed"),
+    JobState.CANCELLED: N_("Cancelled"),
+}
+_COLOURS: Mapping[JobState, Colour] = {JobState.DONE: "green", JobState.FAILED: "red", JobState.RUNNING: "blue"}
+
+
+def watch(job_id: str) -> None:
+    """Follow a job just submitted; what ended before no longer matters."""
+    st.session_state.setdefault(_WATCHED, []).append(job_id)
+    st.session_state.pop(_ENDED, None)
+
+
+def panel() -> None:
+    """Draw every active job, polling while there is one, and say once how a job ended."""
+    active = studio().generation.active()
+    watched = st.session_state.setdefault(_WATCHED, [])
+    watched.extend(job.id for job in active if job.id not in watched)
+    st.fragment(_draw, run_every=POLL if watched else None)()
+    _ended()
+
+
+def badge(state: JobState) -> None:
+    """Show a state as a coloured word."""
+    st.badge(_(_STATES[state]), color=_COLOURS.get(state, "gray"))
+
+
+def _draw() -> None:
+    active = studio().generation.active()
+    waiting = {job.id for job in active}
+    watched: list[str] = st.session_state.get(_WATCHED, [])
+    if gone := [job_id for job_id in watched if job_id not in waiting]:
+        st.session_state[_WATCHED] = [job_id for job_id in watched if job_id in waiting]
+        for job_id in gone:
+            _announce(job_id)
+        st.rerun()
+    for job in active:
+        with st.container(border=True, key=f"job.{job.id}"):
+            _job(job)
+
+
+def _job(job: JobView) -> None:
+    words, button = st.columns([5, 1], vertical_alignment="center")
+    share = min(job.step / job.total, 1.0) if job.total and job.state == JobState.RUNNING else 0.0
+    words.progress(share, text=_progress(job))
+    button.button(
+        _("Cancelling…") if job.cancel_requested else _("Cancel"),
+        key=f"cancel.{job.id}",
+        on_click=studio().generation.cancel,
+        args=[job.id],
+        disabled=job.cancel_requested,
+        width="stretch",
+    )
+
+
+def _progress(job: JobView) -> str:
+    if job.state == JobState.QUEUED:
+        ahead = plural("{n} job ahead", "{n} jobs ahead", job.position) if job.position else _("next in line")
+        return _("**Waiting** · {ahead}").format(ahead=ahead)
+    phase = _(_PHASES[Phase(job.phase)]) if job.phase in list(Phase) else _("Starting")
+    started = job.started_at or job.created_at
+    spent = (datetime.now(UTC) - (started if started.tzinfo else started.replace(tzinfo=UTC))).total_seconds()
+    steps = _("step {n} of {total}").format(n=job.step, total=job.total) if job.total else ""
+    parts = [f"**{phase}**", steps, seconds(round(max(spent, 0.0)))]
+    return " · ".join(part for part in parts if part)
+
+
+def _announce(job_id: str) -> None:
+    try:
+        job = studio().generation.job(job_id)
+    except NotFound:
+        return
+    st.session_state[_ENDED] = job_id
+    if job.state == JobState.DONE:
+        st.toast(
+            _("The model is ready") if job.kind == "initialize" else _("Your music is ready"),
+            icon=":material/music_note:",
+        )
+
+
+def _ended() -> None:
+    """Repeat a bad end in the page itself: toasts vanish."""
+    if (job_id := st.session_state.get(_ENDED)) is None:
+        return
+    try:
+        job = studio().generation.job(job_id)
+    except NotFound:
+        return
+    if job.state == JobState.FAILED:
+        what = _("Loading failed: {reason}") if job.kind == "initialize" else _("Generation failed: {reason}")
+        st.error(what.format(reason=plain(job.error)), icon=":material/error:")
+    elif job.state == JobState.CANCELLED:
+        st.info(_("Cancelled. Your settings are unchanged."))

@@ -1,0 +1,48 @@
+"""Failures in words: what the studio can explain is explained, anything else gets a reference number."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+
+import streamlit as st
+
+from studio.errors import InvalidRequest, StudioError
+from studio.ui import fields
+from studio.ui.text import _, plain
+
+logger = logging.getLogger(__name__)
+
+
+def show(error: StudioError) -> None:
+    """Show an error a person can act on; a broken rule names the field, the rule and the value."""
+    if isinstance(error, InvalidRequest):
+        st.error(
+            _("{field} must {rule}. You gave: {value}").format(
+                field=f"**{fields.label(error.field)}**", rule=plain(_(error.rule)), value=_value(error.value)
+            ),
+            icon=":material/warning:",
+        )
+    else:
+        st.error(plain(_(str(error))), icon=":material/warning:")
+
+
+def unexpected(error: Exception) -> bool:
+    """Answer an exception nobody caught: log it under a reference number and show that number, not the traceback."""
+    if isinstance(error, StudioError):
+        show(error)
+        return True
+    reference = secrets.token_hex(4)
+    logger.error("unexpected error, reference %s", reference, exc_info=error)
+    st.error(
+        _("Something went wrong that the studio can't explain. Your songs are safe. Reference: {reference}").format(
+            reference=reference
+        ),
+        icon=":material/error:",
+    )
+    return True
+
+
+def _value(value: object) -> str:
+    text = str(value)
+    return plain(text if len(text) <= 80 else text[:79] + "…") if text.strip() else _("nothing")

@@ -1,0 +1,81 @@
+"""What frames every page: title, menu and the readiness badge."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import streamlit as st
+
+from studio.config import ROOT
+from studio.i18n import N_
+from studio.services.views import StatusView, WorkerState
+from studio.ui.runtime import studio
+from studio.ui.text import Colour, _, plain
+
+PAGES = {  # name -> (script, menu label, title)
+    "home": ("Home.py", N_("Home"), N_("Studio")),
+    "generate": ("pages/generate.py", N_("Generate"), N_("Generate")),
+    "history": ("pages/history.py", N_("History"), N_("History")),
+}
+_LOOKS: Mapping[WorkerState, tuple[Colour, str]] = {
+    WorkerState.READY: ("green", ":material/check_circle:"),
+    WorkerState.LOADING: ("orange", ":material/hourglass_top:"),
+    WorkerState.EMPTY: ("gray", ":material/circle:"),
+    WorkerState.FAILED: ("red", ":material/error:"),
+    WorkerState.GONE: ("red", ":material/error:"),
+}
+ICON = str(ROOT / "static" / "icon.png")
+_WORDS = {
+    WorkerState.READY: N_("Ready"),
+    WorkerState.LOADING: N_("Loading the model"),
+    WorkerState.EMPTY: N_("No model loaded"),
+    WorkerState.FAILED: N_("Model failed to load"),
+    WorkerState.GONE: N_("No worker is running"),
+}
+
+
+def open_page(name: str) -> StatusView:
+    """Begin a page: configure it, draw menu, badge and title; return whether music can be made."""
+    title = _(PAGES[name][2])
+    st.set_page_config(
+        page_title=title if name == "home" else _("{page} · Studio").format(page=title),
+        page_icon=ICON,
+        layout="wide",
+    )
+    st.logo(ICON, size="large")
+    status = studio().status()
+    with st.sidebar:
+        for other, (script, entry, _title) in PAGES.items():
+            st.page_link(script, label=f"**{_(entry)}**" if other == name else _(entry))
+        st.divider()
+        st.fragment(_badge, run_every=1.0 if status.state == WorkerState.LOADING else None)(status)
+    st.title(title, anchor=False)
+    return status
+
+
+def word(status: StatusView) -> str:
+    """Say in words how the owner of the model is."""
+    return _(_WORDS[status.state])
+
+
+def _badge(drawn: StatusView) -> None:
+    """Draw the readiness badge; redraw the page when the state has changed since."""
+    status = studio().status()
+    if status.state != drawn.state:
+        st.rerun()
+    colour, icon = _LOOKS[status.state]
+    st.badge(word(status), icon=icon, color=colour)
+    if status.model is not None:
+        model = status.model
+        st.caption(
+            _("{name}  \n{family} · {device} · {dtype}").format(
+                name=plain(model.name),
+                family=plain(model.family),
+                device=plain(status.device),
+                dtype=plain(status.dtype),
+            )
+        )
+    if status.error:
+        st.caption(plain(status.error))
+    elif status.state == WorkerState.GONE:
+        st.caption(_("Start the studio with `python app.py`: the worker comes with it."))

@@ -1,0 +1,128 @@
+"""The web front: Streamlit's pages beside our own routes for audio and health, in one ASGI app."""
+
+from __future__ import annotations
+
+import errno
+import socket
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import anyio.to_thread
+import streamlit as st
+from starlette.requests import Request
+from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from studio.config import ROOT, Settings
+from studio.errors import InvalidRequest, LinkExpired, NotFound, StudioError
+from studio.services import Studio
+from studio.services.views import StatusView, WorkerState
+from studio.ui import notices, runtime
+
+LOADING_LIMIT = 600.0  # seconds to wait for the first model before serving without it
+_WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}
+
+
+def audio(request: Request) -> Response:
+    """Stream a take whole or by byte ranges; `?download=1` makes the browser save it."""
+    try:
+        file = runtime.studio().media.resolve(request.path_params["token"])
+    except LinkExpired:
+        return PlainTextResponse("This link has expired. Open the page again.", status_code=403)
+    except NotFound:
+        return PlainTextResponse("This take does not exist.", status_code=404)
+    saving = request.query_params.get("download") == "1"
+    return FileResponse(
+        file.path,
+        media_type=file.mime,
+        filename=file.filename if saving else None,
+        headers={"X-Content-Type-Options": "nosniff", "Cache-Control": "private, max-age=3600"},
+    )
+
+
+def health(_request: Request) -> Response:
+    """Say that the process answers and how the owner of the model is."""
+    status = runtime.studio().status()
+    return JSONResponse({"status": "ok", "model": status.model.name if status.model else None, "state": status.state})
+
+
+@asynccontextmanager
+async def lifespan(_app: st.App) -> AsyncIterator[None]:
+    """Open the studio, start its worker and have the chosen model loaded before the first page is served."""
+    await anyio.to_thread.run_sync(_start)
+    yield
+    await anyio.to_thread.run_sync(runtime.studio.clear)
+
+
+def serve(settings: Settings) -> None:
+    """Serve the studio on the address of `settings` until it is stopped.
+
+    Raises InvalidRequest for an unknown model, StudioError when the address can't be had.
+    """
+    runtime.use(settings)
+    _check_address(settings.host, settings.port)
+    names = [model.name for model in runtime.studio().models()]
+    if settings.model and settings.model not in names:
+        raise InvalidRequest("model", f"be one of {', '.join(names) or 'none, for no model was found'}", settings.model)
+    # Streamlit looks for .streamlit/config.toml beside the launcher, wherever the command was typed.
+    sys.argv = [str(ROOT / "app.py")]
+    app.run(
+        config={
+            "server.address": settings.host,
+            "server.port": settings.port,
+            "server.headless": True,
+            "server.fileWatcherType": "none",
+            "browser.gatherUsageStats": False,
+            "logger.hideWelcomeMessage": True,
+        }
+    )
+
+
+def _start() -> None:
+    studio = runtime.studio()
+    studio.start_worker()
+    status = _settled(studio, runtime.settings())
+    if status.state == WorkerState.FAILED:
+        _say(f"The model could not be loaded: {status.error}", error=True)
+    host = str(st.get_option("server.address") or "localhost")
+    _say(f"Studio is ready: http://{_WILDCARDS.get(host, host)}:{st.get_option('server.port')}")
+
+
+def _settled(studio: Studio, settings: Settings) -> StatusView:
+    """Wait until the worker has come up, and has loaded the model of `settings` or failed to."""
+    unsettled = {WorkerState.GONE, WorkerState.LOADING} | ({WorkerState.EMPTY} if settings.model else set())
+    until = time.monotonic() + LOADING_LIMIT
+    status = studio.status()
+    while status.state in unsettled and time.monotonic() < until:
+        time.sleep(0.1)
+        status = studio.status()
+    return status
+
+
+def _check_address(host: str, port: int) -> None:
+    """Raise StudioError when the address can't be listened on; Streamlit alone would only log it."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                raise StudioError(
+                    f"port {port} is in use by another program; choose another one with --port"
+                ) from error
+            raise StudioError(f"the studio can't listen on {host}:{port}: {error.strerror}") from error
+
+
+def _say(text: str, *, error: bool = False) -> None:
+    (sys.stderr if error else sys.stdout).write(text + "\n")
+    (sys.stderr if error else sys.stdout).flush()
+
+
+ROUTES = (
+    Route("/api/audio/{token}", audio, methods=["GET", "HEAD"]),
+    Route("/api/health", health),
+)
+app = st.App(ROOT / "Home.py", routes=ROUTES, lifespan=lifespan, on_script_error=notices.unexpected)
