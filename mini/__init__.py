@@ -1,0 +1,1 @@
+"""How the bundled mini checkpoints are made: composer, training, evaluation."""

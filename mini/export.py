@@ -1,0 +1,53 @@
+"""Writes the trained mini model as a checkpoint in diffusers layout, half precision."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+from pathlib import Path
+
+import torch
+
+from mini import data
+from mini.network import Mini
+from mini.prompts import make_tokenizer
+from studio.engine.spectral import SpectralAutoencoder
+
+NAME = "acestep-mini-turbo"
+DEFAULT_SECONDS, MOST_SECONDS = 10.0, 600.0
+INDEX = {
+    "_class_name": "AceStepPipeline",
+    "transformer": ["diffusers", "AceStepTransformer1DModel"],
+    "condition_encoder": ["ace_step", "AceStepConditionEncoder"],
+    "vae": ["studio.engine.spectral", "SpectralAutoencoder"],
+    "text_encoder": ["transformers", "Qwen3Model"],
+    "tokenizer": ["transformers", "PreTrainedTokenizerFast"],
+    "studio": {"name": NAME, "default_duration": DEFAULT_SECONDS, "max_duration": MOST_SECONDS},
+}
+
+
+def export(folder: Path) -> None:
+    """Write the averaged weights of the last training state to `folder`; a model card already there is kept."""
+    content = torch.load(data.WORK / "train.pt", map_location="cpu", weights_only=False)
+    tokenizer = make_tokenizer(data.WORK / "tokenizer")
+    model = Mini(len(tokenizer))
+    model.load_state_dict(content["average"])
+    vae = SpectralAutoencoder()
+    vae.latent_mean, vae.latent_std = content["mean"], content["spread"]
+    for part in INDEX:
+        shutil.rmtree(folder / part, ignore_errors=True)
+    model.dit.half().save_pretrained(folder / "transformer")
+    model.condition.half().save_pretrained(folder / "condition_encoder")
+    model.text.half().save_pretrained(folder / "text_encoder")
+    tokenizer.save_pretrained(folder / "tokenizer")
+    vae.save_pretrained(folder / "vae")
+    (folder / "model_index.json").write_text(json.dumps(INDEX, indent=2) + "\n", encoding="utf-8")
+    size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+    print(f"wrote {folder}: {size / 1e6:.1f} MB, stage {content['stage']} step {content['step']}", flush=True)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, default=Path("data/models") / NAME)
+    export(parser.parse_args().out)
