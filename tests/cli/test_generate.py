@@ -1,0 +1,79 @@
+"""`studio generate` with the bundled model, from the words to the sound in the file."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from studio.engine.audio.io import read_audio
+from studio.engine.audio.measure import measure
+from tests.cli.conftest import MODEL, Command
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not MODEL.exists(), reason=f"the bundled model {MODEL.name} has not been trained yet"),
+]
+PIANO = ("--caption", "calm piano, no drums", "--duration", "10", "--seeds", "7")
+
+
+def _generate(command: Command, out: Path, *arguments: str) -> list[dict[str, object]]:
+    done = command("generate", *arguments, "--json", "--out", str(out))
+    assert done.returncode == 0, done.stderr
+    assert "diffusion" in done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def test_the_same_command_twice_gives_the_same_samples(command: Command, tmp_path: Path) -> None:
+    first, second = _generate(command, tmp_path, *PIANO)[0], _generate(command, tmp_path, *PIANO)[0]
+    assert first["file"] != second["file"]
+    one, rate = read_audio(Path(str(first["file"])))
+    two, _ = read_audio(Path(str(second["file"])))
+    assert np.array_equal(one, two)
+    assert first["sample_rate"] == rate
+    assert first["seed"] == 7
+    assert first["duration"] == pytest.approx(10.0, abs=0.1)
+    assert first["requested"]["inference_steps"] is None
+    assert first["effective"]["inference_steps"] > 0
+    assert first["timings"]["total"] > 0
+    heard = measure(one, rate)
+    assert not heard.silent
+    assert heard.silence < 0.5
+    assert heard.duration == pytest.approx(10.0, abs=0.1)
+
+
+def test_a_take_is_the_same_alone_and_in_a_batch(command: Command, tmp_path: Path) -> None:
+    batch = _generate(
+        command, tmp_path, "--caption", "soft pad", "--duration", "10", "--seeds", "1,2", "--format", "wav"
+    )
+    alone = _generate(command, tmp_path, "--caption", "soft pad", "--duration", "10", "--seeds", "2", "--format", "wav")
+    assert [row["seed"] for row in batch] == [1, 2]
+    assert [Path(str(row["file"])).stem.split("-")[1:] for row in batch] == [["1", "1"], ["2", "2"]]
+    first, second = (read_audio(Path(str(row["file"])))[0] for row in (batch[1], alone[0]))
+    np.testing.assert_allclose(first, second, atol=2e-3)
+    assert not np.allclose(first, read_audio(Path(str(batch[0]["file"])))[0], atol=0.05)
+
+
+def test_drums_make_more_transients_than_no_drums(command: Command, tmp_path: Path) -> None:
+    def transients(caption: str) -> float:
+        rows = _generate(
+            command,
+            tmp_path,
+            "--caption",
+            caption,
+            "--bpm",
+            "120",
+            "--duration",
+            "10",
+            "--seeds",
+            "1,2,3",
+            "--format",
+            "wav",
+        )
+        return float(np.median([measure(*read_audio(Path(str(row["file"])))).transients for row in rows]))
+
+    with_drums = transients("energetic electronic track with drums and bass")
+    without = transients("calm piano, no drums")
+    assert with_drums > 1.5 * without + 0.5

@@ -1,0 +1,89 @@
+"""Our steps against diffusers' own on the tiny checkpoints, where both claim the same behaviour."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from studio.engine.effective import fill
+from studio.engine.engine import Engine
+from studio.engine.guidance import ProjectedGuidance
+from studio.engine.loader import quiet
+from studio.engine.requests import Metas, Sampling, TextToMusic
+from studio.engine.run import Run
+
+with quiet():
+    from diffusers import AceStepPipeline
+    from diffusers.guiders.adaptive_projected_guidance import MomentumBuffer, normalized_guidance
+
+REQUEST = TextToMusic(
+    caption="bright pop",
+    lyrics="[verse]\nhello",
+    vocal_language="en",
+    metas=Metas(bpm=120, key_scale="C major", time_signature="4"),
+    seeds=(1, 2),
+    duration=10.0,
+    sampling=Sampling(steps=4, shift=3.0),
+)
+
+
+@pytest.fixture(params=["turbo", "base"])
+def both(request: pytest.FixtureRequest) -> Iterator[tuple[Engine, AceStepPipeline]]:
+    ours: Engine = request.getfixturevalue("engine" if request.param == "turbo" else "base_engine")
+    path: Path = request.getfixturevalue(f"{request.param}_path")
+    with quiet():
+        pipeline = AceStepPipeline.from_pretrained(path, local_files_only=True)
+    pipeline.set_progress_bar_config(disable=True)
+    yield ours, pipeline
+
+
+@pytest.mark.slow
+def test_latents_equal_those_of_the_pipeline(both: tuple[Engine, AceStepPipeline]) -> None:
+    engine, pipeline = both
+    effective = fill(REQUEST, engine.spec)
+    noise = engine.prepare_noise(REQUEST.seeds, effective.frames)
+    with torch.inference_mode():
+        conditions = engine.encode(effective.prompt(REQUEST), effective.frames)
+        latents = engine.denoise(noise, conditions, effective, Run())
+    theirs = pipeline(
+        prompt=[REQUEST.caption] * 2,
+        lyrics=[REQUEST.lyrics] * 2,
+        vocal_language="en",
+        audio_duration=10.0,
+        bpm=120,
+        keyscale="C major",
+        timesignature="4",
+        num_inference_steps=4,
+        guidance_scale=effective.guidance_scale,
+        shift=3.0,
+        latents=noise,
+        output_type="latent",
+    ).audios
+    theirs = theirs if theirs.shape == latents.shape else theirs.transpose(1, 2)
+    torch.testing.assert_close(latents, theirs, atol=2e-5, rtol=0)
+
+
+def test_guidance_equals_diffusers() -> None:
+    generator = torch.Generator().manual_seed(0)
+    ours, momentum = ProjectedGuidance(7.0), MomentumBuffer(momentum=-0.75)
+    for _ in range(3):
+        prompted, plain = (torch.randn(2, 40, 8, generator=generator) for _ in range(2))
+        theirs = normalized_guidance(
+            prompted,
+            plain,
+            guidance_scale=6.0,
+            momentum_buffer=momentum,
+            eta=0.0,
+            norm_threshold=2.5,
+            use_original_formulation=True,
+            norm_dim=(1,),
+        )
+        torch.testing.assert_close(ours(prompted, plain), theirs)
+
+
+def test_guidance_between_equal_velocities_changes_nothing() -> None:
+    velocity = torch.randn(1, 10, 4, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(ProjectedGuidance(7.0)(velocity, velocity), velocity)

@@ -1,0 +1,86 @@
+"""Our own routes beside Streamlit's, and what `serve` refuses before it serves."""
+
+from __future__ import annotations
+
+import socket
+from dataclasses import replace
+
+import pytest
+from starlette.applications import Starlette
+from starlette.testclient import TestClient
+
+from studio import web
+from studio.config import Settings
+from studio.errors import InvalidRequest, StudioError
+from studio.services import Studio
+from tests.pages.play import make
+
+
+@pytest.fixture
+def client(studio: Studio) -> TestClient:
+    return TestClient(Starlette(routes=web.ROUTES))
+
+
+@pytest.fixture
+def link(ready: Studio) -> str:
+    return ready.media.link(ready.library.batch(make(ready, audio_format="wav")).takes[0].id)
+
+
+def test_a_take_is_served_whole_by_range_and_as_head(client: TestClient, link: str) -> None:
+    whole = client.get(link)
+    assert whole.status_code == 200
+    assert whole.headers["content-type"] == "audio/wav"
+    assert whole.headers["x-content-type-options"] == "nosniff"
+    assert whole.headers["accept-ranges"] == "bytes"
+    assert "content-disposition" not in whole.headers
+    part = client.get(link, headers={"Range": "bytes=10-19"})
+    assert part.status_code == 206
+    assert part.content == whole.content[10:20]
+    head = client.head(link)
+    assert head.status_code == 200
+    assert head.content == b""
+    assert int(head.headers["content-length"]) == len(whole.content)
+
+
+def test_a_download_has_a_name(client: TestClient, link: str) -> None:
+    disposition = client.get(link, params={"download": "1"}).headers["content-disposition"]
+    assert disposition.startswith("attachment; filename=")
+    assert disposition.endswith('.wav"')
+
+
+@pytest.mark.parametrize(
+    "change", [lambda path: path[:-1] + ("a" if path[-1] != "a" else "b"), lambda path: path + "x"]
+)
+def test_a_changed_link_is_refused(client: TestClient, link: str, change: object) -> None:
+    assert callable(change)
+    answer = client.get(change(link))
+    assert answer.status_code == 403
+    assert "expired" in answer.text
+
+
+def test_a_take_that_never_was_is_not_found(client: TestClient, studio: Studio) -> None:
+    assert client.get(studio.media.link("no-such-take")).status_code == 404
+
+
+def test_health_names_the_model(client: TestClient, ready: Studio) -> None:
+    assert client.get("/api/health").json() == {"status": "ok", "model": "tiny-turbo", "state": "ready"}
+
+
+def test_an_unknown_model_is_refused_by_name(studio: Studio, settings: Settings) -> None:
+    with pytest.raises(InvalidRequest, match="model must be one of tiny-turbo, got 'nope'"):
+        web.serve(replace(settings, model="nope", port=_free_port()))
+
+
+def test_a_busy_port_is_named(studio: Studio, settings: Settings) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        with pytest.raises(StudioError, match=f"port {port} is in use"):
+            web.serve(replace(settings, port=port))
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

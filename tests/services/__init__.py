@@ -1,0 +1,1 @@
+"""Tests of the services, with a stand-in for the engine."""

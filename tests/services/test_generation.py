@@ -1,0 +1,141 @@
+"""From a press of Generate to takes in the history."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from studio.config import Settings
+from studio.errors import CheckpointError, InvalidRequest, ModelNotReady, NotFound
+from studio.services import Studio, open_studio
+from studio.services.forms import DEFAULTS
+from studio.services.views import JobState, WorkerState
+from tests.jobs.fakes import STEPS, FakeEngine, Garage
+from tests.services.conftest import FORM, finish, until
+
+
+def test_song_from_form_to_history(studio: Studio) -> None:
+    job = finish(studio, studio.generation.submit({**FORM, "batch_size": 2}))
+    assert (job.state, job.kind, job.error, job.position) == (JobState.DONE, "generate", "", 0)
+    assert job.batch_id is not None
+    batch = studio.library.batch(job.batch_id)
+    assert (batch.state, batch.model, batch.task) == (JobState.DONE, "fake", "text2music")
+    assert batch.form == {**DEFAULTS, **FORM, "batch_size": 2}
+    assert [(take.index, take.format, take.duration) for take in batch.takes] == [(0, "wav", 1.0), (1, "wav", 1.0)]
+    assert batch.takes[0].seed == 7
+    assert studio.library.take(batch.takes[1].id) == batch.takes[1]
+    first = batch.takes[0]
+    assert (first.requested["inference_steps"], first.effective["inference_steps"]) == (None, STEPS)
+    assert first.timings["wall"] > 0
+
+
+@pytest.mark.parametrize(
+    ("form", "field"),
+    [
+        ({"bpm": 29}, "bpm"),
+        ({"duration": 5}, "duration"),
+        ({"duration": 61}, "duration"),  # this checkpoint's own limit is 60
+        ({"seed": "x"}, "seed"),
+        ({"caption": "", "lyrics": ""}, "caption"),
+        ({"inference_steps": 21}, "inference_steps"),  # turbo's own limit is 20
+        ({"surprise": 1}, "form"),
+    ],
+)
+def test_refused_form_stores_nothing(studio: Studio, form: Mapping[str, object], field: str) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        studio.generation.submit({**FORM, **form})
+    assert caught.value.field == field
+    assert (studio.library.count(), studio.generation.active()) == (0, [])
+
+
+def test_without_a_worker_nothing_is_stored(idle: Studio) -> None:
+    assert idle.status().state == WorkerState.GONE
+    with pytest.raises(ModelNotReady, match="no worker"):
+        idle.generation.submit(FORM)
+    with pytest.raises(InvalidRequest):  # what is wrong with the form is said first
+        idle.generation.submit({**FORM, "bpm": 29})
+    assert idle.library.count() == 0
+
+
+def test_random_seeds_are_drawn_once_and_kept(studio: Studio, garage: Garage) -> None:
+    jobs = [finish(studio, studio.generation.submit({"caption": "piano", "audio_format": "wav"})) for _ in range(2)]
+    seeds = [take.seed for job in jobs for take in studio.library.batch(job.batch_id or "").takes]
+    assert len(set(seeds)) == 4
+
+
+def test_models_and_initialize(studio: Studio, garage: Garage) -> None:
+    assert [model.name for model in studio.models()] == ["fake", "other"]
+    assert finish(studio, studio.generation.initialize("other")).state == JobState.DONE
+    status = studio.status()
+    assert status.model is not None
+    assert (status.ready, status.model.name, status.model.max_steps, status.device) == (True, "other", 20, "cpu")
+    for name in ("torn", "nothing"):
+        with pytest.raises(NotFound, match="fake, other"):
+            studio.generation.initialize(name)
+    garage.broken["other"] = CheckpointError("truncated")
+    assert finish(studio, studio.generation.initialize("other")).error == "truncated"
+    assert (studio.status().state, studio.status().model) == (WorkerState.FAILED, None)
+    with pytest.raises(ModelNotReady, match="truncated"):
+        studio.generation.submit(FORM)
+
+
+def test_queue_position_and_cancel(settings: Settings) -> None:
+    running, go_on = threading.Event(), threading.Event()
+
+    def hold(step: int) -> None:
+        running.set()
+        go_on.wait(5)
+
+    studio = open_studio(settings, engine_factory=Garage(FakeEngine(before_step=hold)))
+    studio.start_worker()
+    until(lambda: studio.status().ready)
+    first, second, third = (studio.generation.submit(FORM) for _ in range(3))
+    assert running.wait(5)
+    assert [(job.id, job.position) for job in studio.generation.active()] == [(first, 0), (second, 1), (third, 2)]
+    studio.generation.cancel(second)
+    assert studio.generation.job(second).state == JobState.CANCELLED
+    assert studio.generation.job(third).position == 1
+    studio.generation.cancel(first)
+    assert studio.generation.job(first).cancel_requested
+    go_on.set()
+    assert finish(studio, first).state == JobState.CANCELLED
+    assert finish(studio, third).state == JobState.DONE
+    for call in (studio.generation.job, studio.generation.cancel):
+        with pytest.raises(NotFound):
+            call("nobody")
+    studio.close()
+
+
+def test_submit_wakes_the_worker(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    for _ in range(3):  # three polls would take three seconds
+        job = finish(studio, studio.generation.submit(FORM))
+        assert job.started_at is not None
+        assert (job.started_at - job.created_at).total_seconds() < 0.5
+
+
+def test_many_threads_share_one_studio(studio: Studio) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        jobs = list(pool.map(lambda n: studio.generation.submit({**FORM, "seed": str(n)}), range(16)))
+        views = list(pool.map(lambda job_id: finish(studio, job_id), jobs))
+    assert {view.state for view in views} == {JobState.DONE}
+    seeds = {take.seed for batch in studio.library.batches() for take in batch.takes}
+    assert seeds == set(range(16))
+
+
+def test_start_and_close_may_be_repeated(settings: Settings, garage: Garage) -> None:
+    studio = open_studio(settings, engine_factory=garage)
+    for _ in range(2):
+        studio.start_worker()
+    until(lambda: studio.status().ready)
+    assert len(garage.built) == 1
+    studio.close()
+    studio.close()
+    assert garage.built[0].unloaded
+    again = open_studio(settings, engine_factory=garage)
+    assert again.status().state == WorkerState.GONE
+    again.start_worker()
+    until(lambda: again.status().ready)
+    again.close()

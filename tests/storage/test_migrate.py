@@ -1,0 +1,94 @@
+"""The migrations make the schema the models describe, whoever runs them and however often."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import inspect, text
+from sqlalchemy.exc import IntegrityError, StatementError
+
+from studio.config import Settings
+from studio.errors import StorageError
+from studio.storage.database import Database
+from studio.storage.migrate import migrate, upgrade
+from studio.storage.models import Base, Batch, User
+from studio.storage.users import local_user
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """Settings whose data folder does not exist yet."""
+    return Settings(data_dir=tmp_path / "new" / "data", models_dir=tmp_path / "models")
+
+
+def test_migrated_schema_is_the_models(settings: Settings) -> None:
+    migrate(settings)
+    with Database(settings.resolved_database_url).engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, Base.metadata) == []
+
+
+def test_second_run_changes_nothing(settings: Settings) -> None:
+    migrate(settings)
+    database = Database(settings.resolved_database_url)
+    user = local_user(database)
+    migrate(settings)
+    assert local_user(database) == user
+
+
+def test_many_at_once_agree(settings: Settings) -> None:
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(lambda _: migrate(settings), range(6)))
+        users = set(pool.map(lambda _: local_user(Database(settings.resolved_database_url)), range(6)))
+    assert len(users) == 1
+
+
+def test_failed_migration_leaves_nothing(settings: Settings) -> None:
+    database = Database(settings.resolved_database_url)
+    with database.write() as session:
+        session.execute(text("CREATE TABLE jobs (id INTEGER)"))
+    with pytest.raises(StorageError, match="jobs"):
+        upgrade(database)
+    assert inspect(database.engine).get_table_names() == ["jobs"]
+
+
+def test_sqlite_is_set_up_for_many_readers(settings: Settings) -> None:
+    migrate(settings)
+    with Database(settings.resolved_database_url).engine.connect() as connection:
+        read = {
+            name: connection.exec_driver_sql(f"PRAGMA {name}").scalar()
+            for name in ("journal_mode", "foreign_keys", "busy_timeout")
+        }
+    assert read == {"journal_mode": "wal", "foreign_keys": 1, "busy_timeout": 15000}
+
+
+def test_times_keep_their_zone(settings: Settings) -> None:
+    migrate(settings)
+    database = Database(settings.resolved_database_url)
+    noon_in_rome = datetime(2026, 7, 1, 12, tzinfo=timezone(timedelta(hours=2)))
+    with database.write() as session:
+        session.add(User(id="u", name="u", created_at=noon_in_rome))
+    with database.read() as session:
+        stored = session.get_one(User, "u").created_at
+    assert stored == noon_in_rome
+    assert stored.tzinfo is UTC
+    with pytest.raises(StatementError, match="zone"), database.write() as session:
+        session.add(User(id="v", name="v", created_at=datetime(2026, 7, 1)))
+
+
+def test_batch_needs_its_user(settings: Settings) -> None:
+    migrate(settings)
+    orphan = Batch(user_id="nobody", task="text2music", model="m", form={}, request={}, created_at=datetime.now(UTC))
+    with pytest.raises(IntegrityError), Database(settings.resolved_database_url).write() as session:
+        session.add(orphan)
+
+
+@pytest.mark.parametrize("url", ["no address", "nosuch://host/db", "sqlite:////proc/none/studio.db"])
+def test_unusable_address_is_explained(url: str, tmp_path: Path) -> None:
+    with pytest.raises(StorageError):
+        migrate(Settings(data_dir=tmp_path, database_url=url))

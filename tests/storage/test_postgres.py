@@ -1,0 +1,71 @@
+"""The same schema and the same queue on PostgreSQL; STUDIO_TEST_POSTGRES is the URL of an empty database."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+
+from studio.storage.migrate import migrate, upgrade
+from studio.storage.models import Base
+from studio.storage.states import JobState
+from studio.storage.users import local_user
+from tests.jobs.fakes import HandClock, load, make_settings, open_database, song
+from tests.jobs.shop import Shop, claim_all
+
+URL = os.environ.get("STUDIO_TEST_POSTGRES", "")
+
+pytestmark = [pytest.mark.postgres, pytest.mark.skipif(not URL, reason="STUDIO_TEST_POSTGRES is not set")]
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Iterator[Shop]:
+    """A queue over the tables of a fresh migration, which are dropped in the end."""
+    settings = make_settings(tmp_path, database_url=URL)
+    database = open_database(settings)
+    yield Shop(settings, database, HandClock())
+    with database.schema() as connection:
+        Base.metadata.drop_all(connection)
+        connection.exec_driver_sql("DROP TABLE alembic_version")
+    database.close()
+
+
+def test_migrated_schema_is_the_models(shop: Shop) -> None:
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(migrate, [shop.settings] * 3))
+        assert len(set(pool.map(lambda _: local_user(shop.database), range(3)))) == 1
+    upgrade(shop.database)
+    with shop.database.engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, Base.metadata) == []
+
+
+def test_each_job_is_claimed_once(shop: Shop) -> None:
+    ids = [shop.submit(load()) for _ in range(12)]
+    with ThreadPoolExecutor(4) as pool:
+        claimed = list(pool.map(lambda name: claim_all(shop.settings, name), "abcd"))
+    assert sorted(chain(*claimed)) == sorted(ids)
+
+
+def test_lost_job_is_queued_once_more_and_then_fails(shop: Shop) -> None:
+    job_id = shop.submit(song(4294967295))
+    for expected in (JobState.QUEUED, JobState.FAILED):
+        lease = shop.queue.claim("w")
+        assert lease is not None
+        assert lease.payload() == song(4294967295)
+        lease.progress("diffusion", 1, 8)
+        shop.clock.advance(31)
+        shop.recovery.run()
+        assert shop.job(job_id).state == expected
+    assert shop.queue.request_cancel(job_id) == JobState.FAILED
+
+
+def test_times_come_back_in_utc(shop: Shop) -> None:
+    job_id = shop.submit(load())
+    assert shop.job(job_id).created_at == shop.clock()
