@@ -30,7 +30,7 @@ from studio.errors import ModelNotReady
 if TYPE_CHECKING:  # takes eight seconds to import; `load` does
     from studio.engine.loader import Components
 
-_LESS_WORK = "a smaller batch, a shorter duration or device cpu"
+_LESS_WORK = "a smaller batch, a shorter duration or a smaller checkpoint"
 _SMALLER_MODEL = "a smaller checkpoint, closing other programs that use this device, or device cpu"
 
 

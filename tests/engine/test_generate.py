@@ -172,7 +172,7 @@ def test_out_of_memory_names_what_to_try_and_the_next_request_works(
 
     with monkeypatch.context() as patch:
         patch.setattr("studio.engine.engine.denoise", full)
-        with pytest.raises(OutOfMemory, match="smaller batch, a shorter duration or CPU offload"):
+        with pytest.raises(OutOfMemory, match="smaller batch, a shorter duration or a smaller checkpoint"):
             engine.generate(REQUEST)
     assert engine.generate(REQUEST)
 
