@@ -11,6 +11,7 @@ from pathlib import Path
 from studio.cli.text import Commands, _
 from studio.config import Settings, load_settings
 from studio.engine.requests import (
+    MAX_BATCH,
     MAX_SEED,
     AudioFormat,
     Metas,
@@ -106,6 +107,8 @@ def seeds_from(text: str, batch: int | None) -> tuple[int, ...]:
     except ValueError as error:
         raise InvalidRequest("seeds", "be whole numbers with commas between, such as 1,2", text) from error
     count = batch if batch is not None else max(1, len(given))
+    if not 1 <= count <= MAX_BATCH:  # before a list of that length is made
+        raise InvalidRequest("batch", f"be from 1 to {MAX_BATCH}", count)
     if len(given) > count:
         raise InvalidRequest("seeds", f"be at most {count}, one a take", len(given))
     given += [-1] * (count - len(given))
@@ -124,7 +127,7 @@ def _lyrics(file: Path | None) -> str:
 
 
 def _make(args: argparse.Namespace, request: TextToMusic, settings: Settings) -> tuple[list[Path], list[Take]]:
-    from studio.engine.audio.io import write_audio
+    from studio.engine.audio.io import check_rate, write_audio
     from studio.engine.engine import Engine
 
     progress = _Progress()
@@ -134,6 +137,7 @@ def _make(args: argparse.Namespace, request: TextToMusic, settings: Settings) ->
         dirs=[settings.models_dir, settings.checkpoints_dir],
         run=Run(progress),
     )
+    check_rate(AudioFormat(args.format), engine.spec.sound.sample_rate)
     takes = engine.generate(request, Run(progress))
     args.out.mkdir(parents=True, exist_ok=True)
     batch = secrets.token_hex(4)

@@ -9,7 +9,7 @@ from time import perf_counter
 
 import numpy as np
 
-from studio.engine.audio.io import write_audio
+from studio.engine.audio.io import check_rate, write_audio
 from studio.engine.requests import AudioFormat
 from studio.engine.results import Take
 from studio.engine.run import Phase, Run
@@ -57,7 +57,9 @@ class Handlers:
 
     def _generate(self, payload: Generate, lease: Lease, run: Run) -> None:
         start = perf_counter()
-        takes = self._resident.require(payload.model, run).generate(payload.request, run)
+        engine = self._resident.require(payload.model, run)
+        check_rate(payload.audio_format, engine.spec.sound.sample_rate)
+        takes = engine.generate(payload.request, run)
         for take in takes:
             _refuse_silence(take)
         with self._artifacts.drafts(lease.name) as folder:

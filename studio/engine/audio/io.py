@@ -36,6 +36,13 @@ ENCODINGS: Mapping[AudioFormat, _Encoding] = {
 }
 
 
+def check_rate(audio_format: AudioFormat, sample_rate: int) -> None:
+    """Raise AudioError when `audio_format` can't hold `sample_rate` (Hz); cheap, so ask before making the audio."""
+    if audio_format is AudioFormat.MP3 and sample_rate not in MP3_RATES:
+        rates = ", ".join(map(str, MP3_RATES))
+        raise AudioError(f"mp3 has no sample rate of {sample_rate} Hz, only {rates}; choose wav or flac")
+
+
 def write_audio(path: Path, audio: Audio, sample_rate: int, audio_format: AudioFormat) -> None:
     """Write `audio` `[channels, samples]`, float32 within -1..1, to `path`; wav is 16 bit, flac 24 bit.
 
@@ -43,9 +50,7 @@ def write_audio(path: Path, audio: Audio, sample_rate: int, audio_format: AudioF
     a file begun is removed then.
     """
     _check(audio, "the audio to write")
-    if audio_format is AudioFormat.MP3 and sample_rate not in MP3_RATES:
-        rates = ", ".join(map(str, MP3_RATES))
-        raise AudioError(f"mp3 has no sample rate of {sample_rate} Hz, only {rates}; choose wav or flac")
+    check_rate(audio_format, sample_rate)
     try:
         _write(path, audio, sample_rate, ENCODINGS[audio_format])
     except (OSError, soundfile.SoundFileError) as error:
