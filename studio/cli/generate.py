@@ -108,7 +108,7 @@ def seeds_from(text: str, batch: int | None) -> tuple[int, ...]:
         raise InvalidRequest("seeds", "be whole numbers with commas between, such as 1,2", text) from error
     count = batch if batch is not None else max(1, len(given))
     if not 1 <= count <= MAX_BATCH:  # before a list of that length is made
-        raise InvalidRequest("batch", f"be from 1 to {MAX_BATCH}", count)
+        raise InvalidRequest("batch_size", f"be from 1 to {MAX_BATCH}", count)
     if len(given) > count:
         raise InvalidRequest("seeds", f"be at most {count}, one a take", len(given))
     given += [-1] * (count - len(given))
