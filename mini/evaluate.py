@@ -11,7 +11,7 @@ import argparse
 import json
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from mini import data
 from mini.composer import Song, caption_of, draw_song, lyrics_of, render
 from mini.composer.instruments import RATE
-from studio.engine.audio.measure import Measurement, measure
+from studio.engine.audio.measure import Measurement, measure, transient_rate
 from studio.engine.engine import Engine
 from studio.engine.requests import Metas, TextToMusic
 
@@ -34,12 +34,25 @@ class Heard:
 
     facts: Measurement
     duration: float
+    low: float  # share of the energy below 120 Hz, dB: high with a kick drum
     hits: float  # how much of the energy comes in short bursts, dB: high with drums
 
 
 def listen(audio: NDArray[np.float32], rate: int) -> Heard:
     """Measure one piece."""
-    return Heard(facts=measure(audio, rate), duration=audio.shape[1] / rate, hits=burst_level(audio.mean(0), rate))
+    mono = audio.mean(0)
+    return Heard(
+        facts=measure(audio, rate),
+        duration=audio.shape[1] / rate,
+        low=low_level(mono, rate),
+        hits=burst_level(mono, rate),
+    )
+
+
+def low_level(mono: NDArray[np.float32], rate: int) -> float:
+    """Energy below 120 Hz over all energy, in dB."""
+    power = np.abs(np.fft.rfft(mono)) ** 2
+    return float(10 * np.log10(power[: int(120 * len(mono) / rate)].sum() / power.sum()))
 
 
 def burst_level(mono: NDArray[np.float32], rate: int) -> float:
@@ -93,6 +106,23 @@ def interval(hits: Sequence[bool]) -> str:
     return f"{100 * p:.0f} % ({100 * (centre - half):.0f}–{100 * (centre + half):.0f})"
 
 
+def drum_pairs(engine: Engine, songs: list[Song], seconds: float) -> tuple[str, str]:
+    """How often a song with drums has more transients than the same song, seed and facts with "no drums".
+
+    The control compares two seeds of the same prompt without drums: half is chance.
+    """
+    more, control = [], []
+    for index, song in enumerate(songs):
+        bare = tuple(track for track in song.tracks if track != "drums") or ("keyboard",)
+        asks = [replace(song, tracks=(*extra, *bare)) for extra in (("drums",), (), ())]
+        seeds = (index, index, index + 1000)
+        takes = [engine.generate(request_of(ask, seconds, seed))[0] for ask, seed in zip(asks, seeds, strict=True)]
+        drums, none, other = (transient_rate(take.audio, take.sample_rate) for take in takes)
+        more.append(drums > none)
+        control.append(other > none)
+    return interval(more), interval(control)
+
+
 def evaluate(model: str, count: int, seconds: float) -> str:
     """Return the table of figures as Markdown."""
     songs = [draw_song(data.HELD_OUT + 1000 + index) for index in range(count)]
@@ -113,12 +143,19 @@ def evaluate(model: str, count: int, seconds: float) -> str:
         ]
         rows.append(f"| {name} | {' | '.join(cells)} |")
     drums, drums_other = (["drums" in song.tracks for song in list_] for list_ in (songs, other))
-    for name, value in (("transients a second", lambda h: h.facts.transients), ("burst level", lambda h: h.hits)):
+    measures: tuple[tuple[str, Callable[[Heard], float]], ...] = (
+        ("transients a second", lambda h: h.facts.transients),
+        ("burst level", lambda h: h.hits),
+        ("level below 120 Hz", lambda h: h.low),
+    )
+    for name, value in measures:
         cells = [
             f"{auc([value(h) for h in pieces], labels):.2f}"
             for pieces, labels in ((heard, drums), (heard, drums_other), (true, drums))
         ]
         rows.append(f"| drums / no drums AUC by {name} | {' | '.join(cells)} |")
+    more, control = drum_pairs(engine, songs, seconds)
+    rows.append(f"| same song with drums has more transients than with no drums | {more} | {control} | – |")
     exact = [abs(h.duration - seconds) <= 0.1 for h in heard]
     rows.append(f"| duration within 0.1 s | {interval(exact)} | – | – |")
     rows.append(

@@ -16,6 +16,7 @@ from mini.composer.tempo import BANK_FRAMES, CHANNELS, clock_bank
 
 WIDTH, LAYERS, HEADS, HEAD, INNER = 160, 5, 5, 32, 448
 TEXT_WIDTH, TEXT_LAYERS = 128, 2
+BEAT_LAYER = 2  # the states before this layer are asked for the beat while training
 WINDOW = 64  # DiT tokens a layer sees to either side: 5 s, so a long piece is made the way a short one is
 
 
@@ -63,6 +64,7 @@ class Mini(nn.Module):
             **attention,
         )
         self.condition.silence_latent = torch.from_numpy(clock_bank(BANK_FRAMES))[None]
+        self.beat_states = torch.zeros(0)  # `[B, T / 2, WIDTH]` of the last forward
         _open_gates(self.dit)
 
     def encode(self, tokens: Tensor, mask: Tensor, words: Tensor, word_mask: Tensor) -> tuple[Tensor, Tensor]:
@@ -98,7 +100,9 @@ class Mini(nn.Module):
             is_sliding_window=True,
             is_causal=False,
         )
-        for layer in dit.layers:
+        for index, layer in enumerate(dit.layers):
+            if index == BEAT_LAYER:
+                self.beat_states = hidden
             hidden = layer(
                 hidden_states=hidden,
                 position_embeddings=rotary,

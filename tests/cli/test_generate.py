@@ -74,6 +74,6 @@ def test_drums_make_more_transients_than_no_drums(command: Command, tmp_path: Pa
         )
         return float(np.median([measure(*read_audio(Path(str(row["file"])))).transients for row in rows]))
 
-    with_drums = transients("energetic electronic track with drums and bass")
-    without = transients("calm piano, no drums")
+    with_drums = transients("piano and drums")
+    without = transients("piano without drums")
     assert with_drums > 1.5 * without + 0.5
