@@ -1,7 +1,8 @@
 """Trains the mini text encoder, condition encoder and DiT; `make mini` runs it and resumes where it stopped.
 
-Four stages (reasons in docs/log.md): the text encoder learns to name what a prompt says; the DiT learns to pick the
-clock that a prompt's tempo means; then the average song of a prompt at t = 1; then the flow from noise to songs.
+Five stages (reasons in docs/log.md): the text encoder learns to name what a prompt says; the DiT learns to pick the
+clock that a prompt's tempo means; then the average song of a prompt at t = 1; then the flow from noise to songs, with
+and without a prompt; then the turbo model learns to give at once what classifier-free guidance gives in two passes.
 """
 
 from __future__ import annotations
@@ -23,12 +24,17 @@ from mini.composer.song import GENRES, TRACKS
 from mini.composer.tempo import CLOCKS, snap
 from mini.network import TEXT_WIDTH, WIDTH, Mini
 from mini.prompts import make_tokenizer, prompt_of, tokenise
+from studio.engine.spectral.layout import SEMITONES
 
 CLIP = 150  # frames of a usual clip: 6 s
 LONG_CLIP = 300
 STATE = data.WORK / "train.pt"
 HARMONICS = (1, 2, 4)  # of the beat, that the states are asked for
-STAGES = ("text", "clock", "mean", "flow")
+STAGES = ("text", "clock", "mean", "flow", "guide")
+PEAK_RATES = {"text": 2e-3, "clock": 2e-3, "mean": 1.6e-3, "flow": 1.6e-3, "guide": 4e-4}
+UNPROMPTED = 0.12  # share of the flow stage's clips that get the null condition instead of their prompt
+GUIDANCE = 2.5  # scale of classifier-free guidance that the turbo model takes over
+DETAIL = 2.0  # weight of the latents above the semitones (brightness, noise bands, hits) in the loss
 
 
 class Trainer:
@@ -42,6 +48,7 @@ class Trainer:
         self.heads = nn.Linear(TEXT_WIDTH, CLOCKS + 4 + 24 + len(GENRES) + len(TRACKS)).to(device)
         self.beat = nn.Linear(WIDTH, 2 * len(HARMONICS)).to(device)
         self.average = copy.deepcopy(self.model).requires_grad_(False)
+        self.teacher = copy.deepcopy(self.model).requires_grad_(False)
         self.songs = np.zeros((0, 0, 0), np.float16)  # read when the first stage that needs them begins
         self.facts: list[Song] = []
         self.mean = self.spread = np.zeros(0, np.float32)
@@ -63,6 +70,7 @@ class Trainer:
             "heads": self.heads.state_dict(),
             "beat": self.beat.state_dict(),
             "average": self.average.state_dict(),
+            "teacher": self.teacher.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "stage": self.stage,
             "step": self.step,
@@ -85,6 +93,7 @@ class Trainer:
         self.heads.load_state_dict(content["heads"])
         self.beat.load_state_dict(content["beat"])
         self.average.load_state_dict(content["average"])
+        self.teacher.load_state_dict(content["teacher"])
         self.stage, self.step, self.seconds = content["stage"], content["step"], content["seconds"]
         self.optimizer = self._optimizer(self.stage)
         self.optimizer.load_state_dict(content["optimizer"])
@@ -111,6 +120,9 @@ class Trainer:
                 return
             if self.stage == "text":
                 self._show_tempo()
+            if self.stage == "flow":
+                self.teacher.load_state_dict(self.average.state_dict())
+                self.model.load_state_dict(self.average.state_dict())
             self.average.load_state_dict(self.model.state_dict())
             self.stage, self.step = STAGES[STAGES.index(self.stage) + 1], 0
             self.optimizer = self._optimizer(self.stage)
@@ -133,38 +145,39 @@ class Trainer:
         if self.stage == "text":
             print(line, self._text_scores(), flush=True)
             return
-        t = 0.9 if self.stage == "flow" else 1.0
-        model = self.average if self.stage == "flow" else self.model
+        flowing = self.stage in ("flow", "guide")
+        t, model = (0.9, self.average) if flowing else (1.0, self.model)
         print(line, probe.prompt_swap(model, self.tokenizer, self.mean, self.spread, t), flush=True)
 
     def _train_step(self) -> float:
         done = self.step / self.steps[self.stage]
-        peak = {"text": 2e-3, "clock": 2e-3, "mean": 1.6e-3, "flow": 1.6e-3}[self.stage]
         for group in self.optimizer.param_groups:
-            group["lr"] = peak * min(1.0, (self.step + 1) / 60) * (0.02 + 0.98 * min(1.0, 2.2 * (1 - done)))
+            group["lr"] = (
+                PEAK_RATES[self.stage] * min(1.0, (self.step + 1) / 60) * (0.02 + 0.98 * min(1.0, 2.2 * (1 - done)))
+            )
         loss = self._text_loss(self._draw(32)) if self.stage == "text" else self._clip_loss()
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         self.optimizer.step()
-        if self.stage == "flow":
+        if self.stage in ("flow", "guide"):
             self._follow()
-        return float(loss)
+        return float(loss.detach())
 
     @torch.no_grad()
     def _follow(self) -> None:
-        rate = 0.02 if self.step < 400 else 0.002
+        rate = 0.02 if self.stage == "flow" and self.step < 400 else 0.002
         for kept, new in zip(self.average.parameters(), self.model.parameters(), strict=True):
             kept.lerp_(new, rate)
 
     def _draw(self, count: int) -> list[Song]:
         return [draw_song(int(seed)) for seed in self.rng.integers(1_000_000, 9_000_000, count)]
 
-    def _encode(self, songs: list[Song]) -> tuple[Tensor, Tensor]:
+    def _tokens(self, songs: list[Song]) -> list[Tensor]:
         prompts = [prompt_of(song, self.rng) for song in songs]
         captions = tokenise(self.tokenizer, [caption for caption, _ in prompts])
         lyrics = tokenise(self.tokenizer, [lyrics for _, lyrics in prompts])
-        return self.model.encode(*(part.to(self.device) for part in (*captions, *lyrics)))
+        return [part.to(self.device) for part in (*captions, *lyrics)]
 
     def _clip_loss(self) -> Tensor:
         """Flow matching: predict noise minus data at a random t; before the flow stage from nothing, at t = 1."""
@@ -174,20 +187,39 @@ class Trainer:
         starts = self._starts(batch, frames)
         clips = np.stack([self.songs[row, start : start + frames] for row, start in zip(rows, starts, strict=True)])
         clean = torch.from_numpy((clips.astype(np.float32) - self.mean) / self.spread).to(self.device)
-        states, mask = self._encode([self.facts[row] for row in rows])
+        tokens = self._tokens([self.facts[row] for row in rows])
+        states, mask = self.model.encode(*tokens)
         context = self.model.context(torch.from_numpy(starts).to(self.device), frames)
         if self.stage == "mean":
             velocity = self.model.velocity(torch.zeros_like(clean), clean.new_ones(batch), states, mask, context)
-            return (velocity + clean).square().mean() + self._beat_loss(context, rows)
+            return self._squared(velocity + clean) + self._beat_loss(context, rows).mean()
         t = torch.sigmoid(torch.randn(batch) + 0.6)
         t = torch.where(torch.rand(batch) < 0.35, torch.full_like(t, 0.999), t).to(self.device)
         noise = torch.randn_like(clean)
         noisy = torch.lerp(clean, noise, t[:, None, None])
-        velocity = self.model.velocity(noisy, t, states, mask, context)
-        loss = (velocity - (noise - clean)).square().mean()
-        if self.stage == "clock":
-            return loss / 4 + 2 * self._beat_loss(context, rows)
-        return loss + self._beat_loss(context, rows)
+        prompted = torch.ones(batch, device=self.device)
+        if self.stage == "flow":
+            prompted = (torch.rand(batch) >= UNPROMPTED).float().to(self.device)
+            states = torch.where(prompted[:, None, None] > 0, states, self.model.condition.null_condition_emb)
+        wanted = self._guided(noisy, t, tokens, context) if self.stage == "guide" else noise - clean
+        loss = self._squared(self.model.velocity(noisy, t, states, mask, context) - wanted)
+        beat = (self._beat_loss(context, rows) * prompted).mean()
+        return loss / 4 + 2 * beat if self.stage == "clock" else loss + beat
+
+    def _squared(self, error: Tensor) -> Tensor:
+        """Mean square, with more weight on what makes hits and brightness."""
+        weight = torch.ones(error.shape[-1], device=self.device)
+        weight[SEMITONES:] = DETAIL
+        return (error.square() * weight / weight.mean()).mean()
+
+    @torch.no_grad()
+    def _guided(self, noisy: Tensor, t: Tensor, tokens: list[Tensor], context: Tensor) -> Tensor:
+        """The teacher's velocity with classifier-free guidance `[B, T, 64]`."""
+        states, mask = self.teacher.encode(*tokens)
+        nothing = self.teacher.condition.null_condition_emb.expand_as(states)
+        with_prompt = self.teacher.velocity(noisy, t, states, mask, context)
+        without = self.teacher.velocity(noisy, t, nothing, mask, context)
+        return without + GUIDANCE * (with_prompt - without)
 
     def _frames(self) -> int:
         """Length of this step's clips; the clock stage grows them, for near the start all clocks still agree."""
@@ -202,16 +234,15 @@ class Trainer:
         return np.where(self.rng.random(batch) < share, later, 0)
 
     def _beat_loss(self, context: Tensor, rows: NDArray[np.int64]) -> Tensor:
-        """How badly the states after two layers name the place in the beat: cosine and sine of its harmonics.
+        """How badly the states after two layers name the place in the beat `[B]`: cosine and sine of its harmonics.
 
         Without this the noise of real music teaches the tempo only slowly (docs/log.md).
         """
         cosine, sine = self._clock(context, rows)
         phase = torch.atan2(sine, cosine)[:, ::2, 0]  # one DiT token is two frames
         parts = [wave(order * phase) for order in HARMONICS for wave in (torch.cos, torch.sin)]
-        return (
-            0.3 * (self.beat(F.rms_norm(self.model.beat_states, (WIDTH,))) - torch.stack(parts, dim=-1)).square().mean()
-        )
+        named = self.beat(F.rms_norm(self.model.beat_states, (WIDTH,)))
+        return 0.3 * (named - torch.stack(parts, dim=-1)).square().mean((1, 2))
 
     def _clock(self, context: Tensor, rows: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
         """Cosine and sine of the clock of each song's tempo, each `[B, T, 1]`."""
@@ -265,7 +296,8 @@ def main() -> None:
     parser.add_argument("--text", type=int, default=1200, help="steps of the first stage")
     parser.add_argument("--clock", type=int, default=400, help="steps of the second stage")
     parser.add_argument("--mean", type=int, default=600, help="steps of the third stage")
-    parser.add_argument("--flow", type=int, default=6000, help="steps of the fourth stage")
+    parser.add_argument("--flow", type=int, default=5000, help="steps of the fourth stage")
+    parser.add_argument("--guide", type=int, default=1200, help="steps of the fifth stage")
     parser.add_argument("--batch", type=int, default=16, help="clips of 6 s a step")
     parser.add_argument("--shards", type=int, default=16, help="shards of 250 songs to render first")
     parser.add_argument("--threads", type=int, default=2)
