@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from studio.engine.guidance import ProjectedGuidance
+from studio.engine.dit import Velocity
+from studio.engine.guidance import ProjectedGuidance, angle_guidance, plain_guidance
+from studio.engine.integration import Integration
 from studio.engine.run import Phase, Run
-from studio.engine.samplers import euler_step
-from studio.engine.tasks import Conditions
+from studio.engine.samplers import Noise, correct_wavelet, euler_step, limit_velocity, renoise_step
+from studio.engine.sampling import Method, Solver
+from studio.engine.tasks import Conditions, Repainted
 from studio.errors import SilentOutput
 
 if TYPE_CHECKING:  # takes eight seconds to import; only loader.py does
@@ -23,22 +24,73 @@ def denoise(
     transformer: AceStepTransformer1DModel,
     noise: Tensor,
     conditions: Conditions,
-    levels: Sequence[float],
-    guidance_scale: float,
+    how: Integration,
     run: Run,
+    *,
+    start: Tensor | None = None,
+    fresh: Noise | None = None,
+    repainted: Repainted | None = None,
 ) -> Tensor:
-    """Follow the flow from `noise` `[B, T, C]` through all noise `levels`; gives latents `[B, T, C]`, float32.
+    """Follow the flow from `noise` `[B, T, C]` through all noise levels; gives latents `[B, T, C]`, float32.
 
-    The latents stay in float32 between steps whatever the model computes in. Cancel takes effect before the next step.
-    Raises Cancelled, and SilentOutput when the result is not finite or zero everywhere (engine.md 6.7).
+    `start` replaces the noise as the first latents (a source noised part of the way), `fresh` is what the SDE renoises
+    with, `repainted` what is kept outside a span. The latents stay in float32 between steps whatever the model computes
+    in. Cancel takes effect before the next step. Raises Cancelled, and SilentOutput when the result is not finite or
+    zero everywhere (engine.md 6.7).
     """
-    velocity = _Velocity(transformer, conditions, noise.shape[0], guidance_scale)
-    latents = noise
-    for step, (level, next_level) in enumerate(pairwise(levels)):
-        run.step(Phase.DIFFUSION, step, len(levels) - 1)
-        latents = euler_step(latents, velocity(latents, level), level, next_level)
+    latents = noise if start is None else start
+    flow = _Flow(transformer, conditions, how, noise.shape[0])
+    for step in range(how.steps):
+        run.step(Phase.DIFFUSION, step, how.steps)
+        if step == how.switch and conditions.later is not None:
+            flow.follow(conditions.later)
+        before, level, after = latents, how.levels[step], how.after(step)
+        velocity = flow.velocity(latents, level)
+        latents = _advance(flow, before, velocity, level, after, fresh)
+        if how.wavelet is not None:
+            latents = correct_wavelet(latents, before - level * velocity, level, how.wavelet)
+        if repainted is not None and step < how.injected:
+            kept = after * noise + (1 - after) * repainted.clean
+            latents = torch.where(repainted.inside[..., None], latents, kept)
+    if repainted is not None and how.blended > 0:
+        latents = blend_outside(latents, repainted, how.blended)
     check_latents(latents)
     return latents
+
+
+def _advance(flow: _Flow, latents: Tensor, velocity: Tensor, level: float, after: float, fresh: Noise | None) -> Tensor:
+    """One step from `level` to `after`."""
+    if flow.how.method is Method.SDE:
+        if fresh is None:
+            raise ValueError("the SDE needs fresh noise")
+        return renoise_step(latents, velocity, level, after, fresh.draw())
+    if flow.how.solver is Solver.HEUN and (after > 0 or flow.how.corrects_last):
+        reached = euler_step(latents, velocity, level, after)
+        velocity = (velocity + flow.corrector(reached, after, velocity)) / 2
+    return euler_step(latents, velocity, level, after)
+
+
+def blend_outside(latents: Tensor, repainted: Repainted, frames: int) -> Tensor:
+    """Fade from the source into the span and back over `frames` frames outside it; farther out is the source.
+
+    The ramps are the inner points of a line from 0 to 1 over the frames there are (engine.md 5.8). A span that is
+    everything or nothing is left alone.
+    """
+    share = torch.stack([_ramps(row, frames) for row in repainted.inside])[..., None].to(latents.dtype)
+    return share * latents + (1 - share) * repainted.clean
+
+
+def _ramps(inside: Tensor, frames: int) -> Tensor:
+    """Share of the new latents at each frame `[T]`."""
+    share = inside.float()
+    places = inside.nonzero().flatten()
+    if len(places) in (0, len(inside)):
+        return torch.ones_like(share)
+    first, last = int(places[0]), int(places[-1]) + 1
+    rising, falling = min(frames, first), min(frames, len(inside) - last)
+    share[first - rising : first] = torch.linspace(0, 1, rising + 2, device=share.device)[1:-1]
+    share[last : last + falling] = torch.linspace(1, 0, falling + 2, device=share.device)[1:-1]
+    return share
 
 
 def check_latents(latents: Tensor) -> None:
@@ -49,38 +101,57 @@ def check_latents(latents: Tensor) -> None:
         raise SilentOutput("the model's result is zero everywhere; nothing can be heard in it")
 
 
-class _Velocity:
-    """The DiT as a function of latents and noise level, guided when the scale is above 1."""
+class _Flow:
+    """The velocity a run follows: the DiT's, guided, limited and smoothed; it remembers what that needs."""
 
     def __init__(
-        self, transformer: AceStepTransformer1DModel, conditions: Conditions, takes: int, guidance_scale: float
+        self, transformer: AceStepTransformer1DModel, conditions: Conditions, how: Integration, takes: int
     ) -> None:
-        self._transformer = transformer
-        self._guidance = ProjectedGuidance(guidance_scale) if guidance_scale > 1 else None
-        states = conditions.states.expand(takes, -1, -1)
-        context = conditions.context.expand(takes, -1, -1)
-        if self._guidance:  # one pass over a doubled batch: prompted first, then unprompted
-            states = torch.cat([states, conditions.null.expand_as(states)])
-            context = torch.cat([context, context])
-        self._states, self._context = states, context
+        self.how = how
+        self._transformer, self._takes = transformer, takes
+        self._projected = ProjectedGuidance(how.guidance_scale)
+        self._last: Tensor | None = None
+        self.follow(conditions)
 
-    def __call__(self, latents: Tensor, level: float) -> Tensor:
-        """Return the velocity `[B, T, C]` at noise `level`, float32."""
-        if self._guidance is None:
-            return self._predict(latents, level)
-        prompted, unprompted = self._predict(torch.cat([latents, latents]), level).chunk(2)
-        return self._guidance(prompted, unprompted)
-
-    def _predict(self, latents: Tensor, level: float) -> Tensor:
-        dtype = self._states.dtype
-        moment = torch.full((latents.shape[0],), level, device=latents.device, dtype=dtype)
-        velocity: Tensor
-        (velocity,) = self._transformer(
-            hidden_states=latents.to(dtype),
-            timestep=moment,
-            timestep_r=moment,
-            encoder_hidden_states=self._states,
-            context_latents=self._context,
-            return_dict=False,
+    def follow(self, conditions: Conditions) -> None:
+        """Take these conditions from now on; guidance and smoothing go on as they were."""
+        guided = self.how.guidance_scale > 1
+        self._predict = Velocity(
+            self._transformer,
+            conditions.states.expand(self._takes, -1, -1),
+            conditions.context.expand(self._takes, -1, -1),
+            conditions.null if guided else None,
         )
-        return velocity.float()
+
+    def velocity(self, latents: Tensor, level: float) -> Tensor:
+        """Return the velocity `[B, T, C]` of a step that starts at `level`."""
+        prompted, other = self._predict(latents, level, unprompted=self.how.is_guided(level))
+        if other is None:
+            guided = prompted
+        elif self.how.adg:
+            guided = angle_guidance(latents, prompted, other, level, self.how.guidance_scale)
+        else:
+            guided = self._projected(prompted, other)
+        guided = self._limited(guided, latents)
+        if self._last is not None:
+            guided = self._smoothed(guided, self._last)
+        self._last = guided
+        return guided
+
+    def corrector(self, latents: Tensor, level: float, velocity: Tensor) -> Tensor:
+        """Return Heun's second velocity, at the end of a step whose first was `velocity` (engine.md 6.4)."""
+        prompted, other = self._predict(latents, level, unprompted=self.how.is_guided(level))
+        if other is None:
+            guided = prompted
+        elif self.how.adg and level > 0:
+            guided = angle_guidance(latents, prompted, other, level, self.how.guidance_scale)
+        else:
+            guided = plain_guidance(prompted, other, self.how.guidance_scale)
+        return self._smoothed(self._limited(guided, latents), velocity)
+
+    def _limited(self, velocity: Tensor, latents: Tensor) -> Tensor:
+        return limit_velocity(velocity, latents, self.how.velocity_limit) if self.how.velocity_limit > 0 else velocity
+
+    def _smoothed(self, velocity: Tensor, last: Tensor) -> Tensor:
+        kept = self.how.velocity_smoothing
+        return (1 - kept) * velocity + kept * last if kept > 0 else velocity

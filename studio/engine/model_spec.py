@@ -31,21 +31,35 @@ class Family(StrEnum):
 class Defaults:
     """What a family offers, and what is used where the user left a choice open (engine.md 6.6, the UI's values)."""
 
+    family: Family
     steps: int
     max_steps: int
     shift: float
     guidance_scale: float  # 1.0 = no guidance
     trained_steps: tuple[int, ...] = ()  # empty: any
     trained_shifts: tuple[float, ...] = ()  # empty: any
-    tasks: tuple[Task, ...] = (Task.TEXT2MUSIC,)
+    tasks: tuple[Task, ...] = (Task.TEXT2MUSIC, Task.COVER, Task.REPAINT)
+
+    @property
+    def guided(self) -> bool:
+        """Whether this family follows classifier-free guidance; turbo has it built in."""
+        return self.guidance_scale > 1
 
 
 FAMILIES: Mapping[Family, Defaults] = {
     Family.TURBO: Defaults(
-        steps=8, max_steps=20, shift=3.0, guidance_scale=1.0, trained_steps=(8,), trained_shifts=(1.0, 2.0, 3.0)
+        family=Family.TURBO,
+        steps=8,
+        max_steps=20,
+        shift=3.0,
+        guidance_scale=1.0,
+        trained_steps=(8,),
+        trained_shifts=(1.0, 2.0, 3.0),
     ),
-    Family.SFT: Defaults(steps=32, max_steps=200, shift=3.0, guidance_scale=7.0),
-    Family.BASE: Defaults(steps=32, max_steps=200, shift=3.0, guidance_scale=7.0),
+    Family.SFT: Defaults(family=Family.SFT, steps=32, max_steps=200, shift=3.0, guidance_scale=7.0),
+    Family.BASE: Defaults(
+        family=Family.BASE, steps=32, max_steps=200, shift=3.0, guidance_scale=7.0, tasks=tuple(Task)
+    ),
 }
 
 

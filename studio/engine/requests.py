@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from pathlib import Path
 from typing import ClassVar
 
+from studio.engine.sampling import MAX_SEED, Guidance, Sampling, is_number
 from studio.errors import InvalidRequest
 
 MIN_BPM, MAX_BPM = 30, 300
 MIN_DURATION, MAX_DURATION = 10.0, 600.0  # seconds
 MAX_BATCH = 8
 MAX_CAPTION, MAX_LYRICS = 512, 4096  # characters, exclusive
-MAX_SEED = 2**32 - 1
+MAX_CODE = 63999  # the largest 5 Hz code
 INSTRUMENTAL = "[Instrumental]"
 TIME_SIGNATURES = ("2", "3", "4", "6")
 KEY_SCALES = tuple(
@@ -37,6 +37,28 @@ class Task(StrEnum):
     """What a request makes."""
 
     TEXT2MUSIC = "text2music"
+    COVER = "cover"
+    REPAINT = "repaint"
+    LEGO = "lego"
+    EXTRACT = "extract"
+    COMPLETE = "complete"
+
+
+class Track(StrEnum):
+    """The instruments the base checkpoints know by name."""
+
+    WOODWINDS = "woodwinds"
+    BRASS = "brass"
+    FX = "fx"
+    SYNTH = "synth"
+    STRINGS = "strings"
+    PERCUSSION = "percussion"
+    KEYBOARD = "keyboard"
+    GUITAR = "guitar"
+    BASS = "bass"
+    DRUMS = "drums"
+    BACKING_VOCALS = "backing_vocals"
+    VOCALS = "vocals"
 
 
 class AudioFormat(StrEnum):
@@ -78,17 +100,25 @@ class Metas:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sampling:
-    """How the flow from noise to latents is integrated; None takes the checkpoint's default."""
+class Output:
+    """What happens to the finished latents and audio (engine.md 6.7, 7)."""
 
-    steps: int | None = None
-    shift: float | None = None
+    normalize: bool = True
+    peak: float = -1.0  # dBFS of the highest peak
+    fade_in: float = 0.0  # seconds
+    fade_out: float = 0.0
+    latent_shift: float = 0.0  # added to the latents before they are decoded
+    latent_rescale: float = 1.0  # multiplied with them first
 
     def __post_init__(self) -> None:
-        if self.steps is not None and (type(self.steps) is not int or not 1 <= self.steps <= 200):
-            raise InvalidRequest("steps", "be a whole number from 1 to 200", self.steps)
-        if self.shift is not None and not (_is_number(self.shift) and 1.0 <= self.shift <= 5.0):
-            raise InvalidRequest("shift", "be from 1.0 to 5.0", self.shift)
+        for name, value, least, most in (
+            ("normalization_db", self.peak, -10.0, 0.0),
+            ("fade_in", self.fade_in, 0.0, 60.0),
+            ("fade_out", self.fade_out, 0.0, 60.0),
+            ("latent_shift", self.latent_shift, -0.2, 0.2),
+            ("latent_rescale", self.latent_rescale, 0.5, 1.5),
+        ):
+            _check_range(name, value, least, most)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +133,9 @@ class Request:
     vocal_language: str = "unknown"
     metas: Metas = field(default_factory=Metas)
     sampling: Sampling = field(default_factory=Sampling)
+    guidance: Guidance = field(default_factory=Guidance)
+    output: Output = field(default_factory=Output)
+    reference: Path | None = None  # audio whose timbre the take follows
     seeds: tuple[int, ...]
 
     def __post_init__(self) -> None:
@@ -117,15 +150,20 @@ class Request:
         for seed in self.seeds:
             if type(seed) is not int or not 0 <= seed <= MAX_SEED:
                 raise InvalidRequest("seed", f"be a whole number from 0 to {MAX_SEED}", seed)
+        retake = self.sampling.retake
+        if retake is not None and len(retake.seeds) != len(self.seeds):
+            raise InvalidRequest("retake_seed", f"be {len(self.seeds)}, one a take", len(retake.seeds))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TextToMusic(Request):
-    """A song from a caption, lyrics or both."""
+    """A song from a caption, lyrics or both; with audio codes, one that follows their melody and structure."""
 
     task: ClassVar[Task] = Task.TEXT2MUSIC
 
     duration: float | None = None  # seconds; None takes the checkpoint's default
+    audio_codes: tuple[int, ...] = ()  # 5 Hz codes; their number then decides the length
+    cover_strength: float = 1.0  # share of the steps that follow the codes
 
     def __post_init__(self) -> None:
         # Named base: zero-argument super() breaks in a slots dataclass, which is built twice.
@@ -134,30 +172,16 @@ class TextToMusic(Request):
             rule = "not be empty when there are no lyrics to sing"
             raise InvalidRequest("caption", rule, self.caption)
         if self.duration is not None and not (
-            _is_number(self.duration) and MIN_DURATION <= self.duration <= MAX_DURATION
+            is_number(self.duration) and MIN_DURATION <= self.duration <= MAX_DURATION
         ):
             rule = f"be from {MIN_DURATION:g} to {MAX_DURATION:g} seconds or empty"
             raise InvalidRequest("duration", rule, self.duration)
+        for code in self.audio_codes:
+            if type(code) is not int or not 0 <= code <= MAX_CODE:
+                raise InvalidRequest("audio_codes", f"be whole numbers from 0 to {MAX_CODE}", code)
+        _check_range("audio_cover_strength", self.cover_strength, 0.0, 1.0)
 
 
-def settings_of(request: TextToMusic) -> Mapping[str, object]:
-    """Return the request as one flat JSON-ready mapping, the form every take stores."""
-    return {
-        "task_type": request.task.value,
-        "caption": request.caption,
-        "lyrics": request.lyrics,
-        "instrumental": request.instrumental,
-        "vocal_language": request.vocal_language,
-        "bpm": request.metas.bpm,
-        "keyscale": request.metas.key_scale,
-        "timesignature": request.metas.time_signature,
-        "duration": request.duration,
-        "inference_steps": request.sampling.steps,
-        "shift": request.sampling.shift,
-        "seeds": list(request.seeds),
-        "batch_size": len(request.seeds),
-    }
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+def _check_range(name: str, value: object, least: float, most: float) -> None:
+    if not is_number(value) or not least <= value <= most:
+        raise InvalidRequest(name, f"be from {least:g} to {most:g}", value)

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
+
+if TYPE_CHECKING:  # takes eight seconds to import; only loader.py does
+    from diffusers.pipelines.ace_step.modeling_ace_step import AceStepAudioTokenDetokenizer, AceStepAudioTokenizer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,9 +19,48 @@ class Conditions:
     states: Tensor  # [1 or B, L, width], what cross-attention reads
     context: Tensor  # [1 or B, T, 2C], source latents and chunk mask side by side
     null: Tensor  # [1, 1, width], the learned "no condition" of guidance
+    later: Conditions | None = None  # what the last steps follow instead (engine.md 5.5)
     notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Repainted:
+    """A span of a source that is made anew while the rest is kept."""
+
+    clean: Tensor  # [1 or B, T, C], latents of the source
+    inside: Tensor  # [1 or B, T], bool
+
+
+def join_context(source: Tensor, mask: Tensor) -> Tensor:
+    """Put source latents `[B, T, C]` and chunk mask `[B, T]` side by side: `[B, T, 2C]`."""
+    return torch.cat([source, mask[..., None].to(source.dtype).expand_as(source)], dim=-1)
 
 
 def text2music_context(silence: Tensor) -> Tensor:
     """Return the context `[1, T, 2C]` of making everything anew: silence `[1, T, C]` as source, mask 1 everywhere."""
-    return torch.cat([silence, torch.ones_like(silence)], dim=-1)
+    return join_context(silence, silence.new_ones(silence.shape[:2]))
+
+
+def cover_hints(
+    tokenizer: AceStepAudioTokenizer, detokenizer: AceStepAudioTokenDetokenizer, source: Tensor, silence: Tensor
+) -> Tensor:
+    """Return what is left of source latents `[B, T, C]` after a way through the 5 Hz codes, `[B, T, C]`.
+
+    A last group of frames that is not full is filled with the beginning of `silence` (engine.md 2.6, 5.3).
+    """
+    quantized, _codes = tokenizer.tokenize(source, silence)
+    hints: Tensor = detokenizer(quantized)
+    return hints[:, : source.shape[1]]
+
+
+def decode_codes(tokenizer: AceStepAudioTokenizer, detokenizer: AceStepAudioTokenDetokenizer, codes: Tensor) -> Tensor:
+    """Return 25 Hz hints `[B, 5 N, C]` of codes `[B, N]`."""
+    hints: Tensor = detokenizer(tokenizer.quantizer.get_output_from_indices(codes[..., None]))
+    return hints
+
+
+def fit(latents: Tensor, frames: int, silence: Tensor) -> Tensor:
+    """Cut latents `[B, T, C]` to `frames` or fill them from the beginning of `silence` (engine.md 5.2)."""
+    missing = max(0, frames - latents.shape[1])
+    rest = silence.repeat(1, -(-missing // silence.shape[1]) or 1, 1)[:, :missing].expand(len(latents), -1, -1)
+    return torch.cat([latents[:, :frames], rest], dim=1)
