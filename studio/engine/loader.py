@@ -7,17 +7,18 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from studio.engine.model_spec import ModelSpec, VaeClass
+from studio.engine.convert import NULL_CONDITION, Network, misplaced, network_configs, original_name
+from studio.engine.model_spec import ModelSpec, VaeClass, is_wide
 from studio.engine.run import Phase, Run
 from studio.errors import CheckpointError
 
@@ -43,6 +44,7 @@ def quiet() -> Iterator[None]:
 
 
 with quiet():
+    from accelerate import init_empty_weights  # type: ignore[import-untyped]  # accelerate ships no types
     from diffusers.models.autoencoders.autoencoder_oobleck import AutoencoderOobleck
     from diffusers.models.transformers.ace_step_transformer import AceStepTransformer1DModel
     from diffusers.pipelines.ace_step.modeling_ace_step import (
@@ -65,6 +67,15 @@ for library in (diffusers_logging, transformers_logging):
 Autoencoder = AutoencoderOobleck | SpectralAutoencoder
 _AUTOENCODERS = {VaeClass.OOBLECK: AutoencoderOobleck, VaeClass.SPECTRAL: SpectralAutoencoder}
 Model = TypeVar("Model", bound=nn.Module)
+
+
+class OriginalModels(NamedTuple):
+    """The networks of one original model.safetensors, in evaluation mode."""
+
+    transformer: AceStepTransformer1DModel
+    condition_encoder: AceStepConditionEncoder
+    audio_tokenizer: AceStepAudioTokenizer
+    audio_token_detokenizer: AceStepAudioTokenDetokenizer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,6 +161,83 @@ def _load_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
     if tokenizer.pad_token_id is None:
         raise CheckpointError(f"{folder / 'tokenizer_config.json'} names no pad_token; prompts can't be padded")
     return tokenizer
+
+
+def load_original_models(
+    config: Mapping[str, object],
+    state: Mapping[str, Tensor],
+    silence: Tensor | None = None,
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype | None = None,
+    *,
+    origin: str = "config.json",
+    before: Callable[[Network], None] = lambda network: None,
+) -> OriginalModels:
+    """Build the four networks from an original config.json and its weights under their original names.
+
+    `silence` is `[1, frames, C]` (silence_latent.pt with its last axes swapped); None leaves zeros. `dtype` None keeps
+    the stored number types. A tensor that already has the device and dtype asked for is used itself, never copied; any
+    other is read one at a time, so the peak is the model and one tensor. `before` hears each network before its
+    weights are read. Raises CheckpointError that names the first weight that is missing, misplaced, of another shape
+    or no floating point number, with `origin` as the config's name.
+    """
+    models = _empty_models(network_configs(config, origin), origin)
+    networks: dict[Network, nn.Module] = dict(zip(Network, models, strict=True))
+    stored = {network: _stored_names(model, network) for network, model in networks.items()}
+    if lost := misplaced(state, (name for names in stored.values() for name in names.values())):
+        raise CheckpointError(f"{origin}: {len(lost)} weights have no place in this model, the first is {lost[0]}")
+    for network, model in networks.items():
+        _check_fit(model, stored[network], state, origin)
+    if silence is not None:
+        _set_silence(models.condition_encoder, silence.to(dtype or state[NULL_CONDITION].dtype))
+    for network, model in networks.items():
+        before(network)
+        weights = {name: state[key].to(device, dtype) for name, key in stored[network].items()}
+        model.load_state_dict(weights, strict=False, assign=True)
+        model.to(device).eval().requires_grad_(False)
+    if is_wide(config):
+        _prepend_special_token(models.condition_encoder.timbre_encoder)
+    return models
+
+
+def _empty_models(arguments: Mapping[Network, Mapping[str, object]], origin: str) -> OriginalModels:
+    """Models without memory for their weights; what a class computes itself (FSQ's levels) is there."""
+    try:
+        with quiet(), init_empty_weights(include_buffers=False):
+            return OriginalModels(
+                AceStepTransformer1DModel(**arguments[Network.TRANSFORMER]),
+                AceStepConditionEncoder(**arguments[Network.CONDITION_ENCODER]),
+                AceStepAudioTokenizer(**arguments[Network.AUDIO_TOKENIZER]),
+                AceStepAudioTokenDetokenizer(**arguments[Network.AUDIO_TOKEN_DETOKENIZER]),
+            )
+    except (ValueError, RuntimeError) as error:
+        raise CheckpointError(f"{origin} describes no model that can be built: {error}") from error
+
+
+def _stored_names(model: nn.Module, network: Network) -> dict[str, str]:
+    """Its weights by the name in the class, with the name in the file; silence has a file of its own."""
+    return {name: original_name(network, name) for name in model.state_dict() if name != "silence_latent"}
+
+
+def _check_fit(model: nn.Module, stored: Mapping[str, str], state: Mapping[str, Tensor], origin: str) -> None:
+    missing = sorted(key for key in stored.values() if key not in state)
+    if missing:
+        raise CheckpointError(f"{origin}: {len(missing)} weights are missing, the first is {missing[0]}")
+    expected = model.state_dict()
+    for name, key in stored.items():
+        tensor = state[key]
+        if tensor.shape != expected[name].shape:
+            wanted, got = list(expected[name].shape), list(tensor.shape)
+            raise CheckpointError(f"{key} must have shape {wanted} by {origin}, got {got}")
+        if not tensor.is_floating_point():
+            raise CheckpointError(f"{key} must hold floating point numbers, got {tensor.dtype}")
+
+
+def _set_silence(encoder: AceStepConditionEncoder, silence: Tensor) -> None:
+    channels = encoder.get_buffer("silence_latent").shape[-1]
+    if silence.dim() != 3 or silence.shape[0] != 1 or silence.shape[1] < 1 or silence.shape[2] != channels:
+        raise CheckpointError(f"silence must have shape [1, frames, {channels}], got {list(silence.shape)}")
+    encoder.silence_latent = silence
 
 
 def _prepend_special_token(timbre: AceStepTimbreEncoder) -> None:

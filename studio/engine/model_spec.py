@@ -118,12 +118,17 @@ def spec_for(path: Path) -> ModelSpec:
     return ModelSpec(
         name=str(own.get("name", path.name)),
         family=family,
-        wide=config.get("encoder_hidden_size") not in (None, config.get("hidden_size")),
+        wide=is_wide(config),
         defaults=FAMILIES[family],
         duration=_number(own.get("default_duration", DEFAULT_DURATION), "default_duration", index),
         max_duration=_number(own.get("max_duration", MAX_DURATION), "max_duration", index),
         sound=_sound(path / "vae" / "config.json"),
     )
+
+
+def is_wide(config: Mapping[str, object]) -> bool:
+    """Whether a DiT is an XL one: wider than its condition encoder (engine.md 1.3)."""
+    return config.get("encoder_hidden_size") not in (None, config.get("hidden_size"))
 
 
 def read_json(path: Path) -> dict[str, object]:
