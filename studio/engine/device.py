@@ -6,15 +6,18 @@ import gc
 from collections.abc import Callable
 from typing import TypeVar
 
+import psutil  # type: ignore[import-untyped]  # psutil ships no types
 import torch
 
+from studio.engine.memory import GB, DeviceMemory
 from studio.errors import InvalidRequest, OutOfMemory
 
 Result = TypeVar("Result")
 AUTO = "auto"
 KINDS = ("cuda", "mps", "xpu", "cpu")  # in the order `auto` prefers them
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-_FULL = ("out of memory", "can't allocate memory", "not enough memory")  # texts of errors without a class of their own
+# Texts of errors without a class of their own; the last one is what cuBLAS and cuDNN say.
+_FULL = ("out of memory", "can't allocate memory", "not enough memory", "alloc_failed")
 
 
 def choose_device(name: str) -> torch.device:
@@ -53,8 +56,36 @@ def name_of(dtype: torch.dtype) -> str:
 
 
 def free_memory(device: torch.device) -> float | None:
-    """Return the free memory of a CUDA device in GB (10^9 bytes); None for every other device."""
-    return torch.cuda.mem_get_info(device)[0] / 1e9 if device.type == "cuda" else None
+    """Return the free memory of a CUDA device in GB (2^30 bytes); None for every other device."""
+    return torch.cuda.mem_get_info(device)[0] / GB if device.type == "cuda" else None
+
+
+def memory_of(device: torch.device, limit: float | None = None, held: float = 0.0) -> DeviceMemory:
+    """Measure a device's memory; the machine's RAM for the CPU.
+
+    With `limit` (GB) a device of that size is simulated, on the CPU too, where `held` says how many GB the model has
+    there already. Raises InvalidRequest when the limit isn't above 0.
+    """
+    free, total = (size / GB for size in _measured(device))
+    if limit is None:
+        return DeviceMemory(kind=device.type, total=total, free=free)
+    if not limit > 0:
+        raise InvalidRequest("max_vram_gb", "be above 0", limit)
+    used = held if device.type == "cpu" else total - free
+    return DeviceMemory(kind=device.type, total=limit, free=max(0.0, min(free, limit - used)), simulated=True)
+
+
+def _measured(device: torch.device) -> tuple[int, int]:
+    """Free and total bytes."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)
+    if device.type == "xpu":
+        return torch.xpu.mem_get_info(device)
+    if device.type == "mps":
+        total = torch.mps.recommended_max_memory()
+        return total - torch.mps.driver_allocated_memory(), total
+    ram = psutil.virtual_memory()
+    return ram.available, ram.total
 
 
 def synchronize(device: torch.device) -> None:
@@ -71,7 +102,10 @@ def release(device: torch.device) -> None:
 
 
 def within_memory(device: torch.device, work: Callable[[], Result], advice: str) -> Result:
-    """Do `work`; when memory runs out, free what it held and raise OutOfMemory with `advice`."""
+    """Do `work`; when memory runs out, free what it held and raise OutOfMemory with `advice`.
+
+    memory.things_to_try words the advice. The device can be used as before afterwards.
+    """
     try:
         return work()
     except (MemoryError, RuntimeError) as error:
