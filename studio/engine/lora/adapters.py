@@ -205,9 +205,10 @@ class Adapters:
                 inject_adapter_in_model(_config(info, places), self._dit, slot, low_cpu_mem_usage=True)
                 stored = load_file(info.path / WEIGHTS)
                 weights = self._weights(stored, places)
-                unplaced = set_peft_model_state_dict(self._dit, weights, slot, low_cpu_mem_usage=True).unexpected_keys
+                outcome = set_peft_model_state_dict(self._dit, weights, slot, low_cpu_mem_usage=True)
             except (ValueError, TypeError, RuntimeError, ImportError) as error:
                 raise CheckpointError(f"{info.path} can't be used on this model: {error}") from error
+        unplaced = outcome.unexpected_keys  # type: ignore[attr-defined]  # annotated as the function namedtuple
         if unplaced:
             raise CheckpointError(f"{info.path}: peft has no place for {unplaced[0]}")
         self._dit.requires_grad_(False)
