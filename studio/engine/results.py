@@ -16,7 +16,7 @@ class Take:
     audio: NDArray[np.float32]  # [channels, samples], within -1..1
     sample_rate: int  # Hz
     seed: int
-    requested: Mapping[str, object]  # see requests.settings_of
+    requested: Mapping[str, object]  # see snapshot.settings_of
     effective: Mapping[str, object]  # same keys, with every default filled in, plus `instruction` and `model`
     timings: Mapping[str, float]  # seconds by step: encode, denoise, decode, total
 

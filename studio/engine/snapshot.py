@@ -153,6 +153,9 @@ class _Reader:
     def __init__(self, settings: Mapping[str, object]) -> None:
         self._settings = settings
 
+    def missing(self, key: str) -> bool:
+        return self._settings.get(key) is None
+
     def text(self, key: str, default: str = "") -> str:
         value = self._settings.get(key, default)
         if not isinstance(value, str):
@@ -160,7 +163,7 @@ class _Reader:
         return value
 
     def label(self, key: str) -> str | None:
-        return None if self._settings.get(key) is None else self.text(key)
+        return None if self.missing(key) else self.text(key)
 
     def flag(self, key: str, default: bool) -> bool:
         value = self._settings.get(key, default)
@@ -175,7 +178,7 @@ class _Reader:
         return value
 
     def number_or_none(self, key: str) -> float | None:
-        return None if self._settings.get(key) is None else self.number(key, 0.0)
+        return None if self.missing(key) else self.number(key, 0.0)
 
     def whole_or_none(self, key: str) -> int | None:
         value = self._settings.get(key)
@@ -194,7 +197,7 @@ class _Reader:
         return tuple(value for value in values if self._is_whole(key, value))
 
     def numbers(self, key: str) -> tuple[float, ...] | None:
-        if self._settings.get(key) is None:
+        if self.missing(key):
             return None
         return tuple(value for value in self.items(key) if self._is_number(key, value))
 
@@ -301,7 +304,7 @@ def _cover(read: _Reader) -> Cover:
         source=_source(read),
         strength=read.number("audio_cover_strength", 1.0),
         noise_strength=read.number("cover_noise_strength", 0.0),
-        quantized=read.flag("cover_quantized", True),
+        quantized=None if read.missing("cover_quantized") else read.flag("cover_quantized", True),
     )
 
 

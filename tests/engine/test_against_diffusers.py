@@ -12,8 +12,9 @@ from studio.engine.effective import fill
 from studio.engine.engine import Engine
 from studio.engine.guidance import ProjectedGuidance
 from studio.engine.loader import quiet
-from studio.engine.requests import Metas, Sampling, TextToMusic
+from studio.engine.requests import Metas, TextToMusic
 from studio.engine.run import Run
+from studio.engine.sampling import Sampling
 
 with quiet():
     from diffusers import AceStepPipeline

@@ -12,8 +12,9 @@ import pytest
 import torch
 
 from studio.engine.engine import Engine
-from studio.engine.requests import Metas, Sampling, TextToMusic
+from studio.engine.requests import Metas, TextToMusic
 from studio.engine.run import Phase, Run
+from studio.engine.sampling import Sampling
 from studio.errors import Cancelled, InvalidRequest, ModelNotReady, OutOfMemory, SilentOutput
 
 REQUEST = TextToMusic(caption="calm piano", seeds=(7,), duration=10.0)

@@ -11,9 +11,10 @@ import numpy as np
 
 from studio.config import Settings
 from studio.engine.model_spec import FAMILIES, Family, ModelSpec, Sound, VaeClass
-from studio.engine.requests import AudioFormat, TextToMusic, settings_of
+from studio.engine.requests import AudioFormat, TextToMusic
 from studio.engine.results import Take
 from studio.engine.run import Phase, Run
+from studio.engine.snapshot import settings_of
 from studio.jobs.spec import Generate, Initialize
 from studio.storage.database import Database
 from studio.storage.migrate import migrate
