@@ -70,6 +70,20 @@ def test_a_take_gets_lines_tokens_and_a_score(
     assert any("2.6" in note for note in alignment.notes)
 
 
+def test_the_model_hears_noise_and_the_lightly_noised_take(
+    tiny_transformer: Callable[..., AceStepTransformer1DModel], byte_tokenizer: PreTrainedTokenizerFast
+) -> None:
+    transformer, fed = tiny_transformer(), dict[str, torch.Tensor]()
+    transformer.register_forward_pre_hook(lambda _module, _args, inputs: fed.update(inputs), with_kwargs=True)
+    take = tiny_take(lyric_tokens(byte_tokenizer, LYRICS, "en"))
+    lyric_scores(transformer, byte_tokenizer, take)
+    noise = torch.randn(1, 151, 8, generator=torch.Generator().manual_seed(42))[0]
+    torch.testing.assert_close(fed["hidden_states"], torch.stack([noise, noise / 8 + take.latents * 7 / 8]))
+    assert fed["timestep"].tolist() == fed["timestep_r"].tolist() == [1.0, 0.125]
+    assert torch.equal(fed["encoder_hidden_states"][1:], take.states)
+    assert torch.equal(fed["context_latents"][1:], take.context)
+
+
 def test_lyrics_nothing_points_to_are_spread_evenly_and_said(
     tiny_transformer: Callable[..., AceStepTransformer1DModel], byte_tokenizer: PreTrainedTokenizerFast
 ) -> None:
