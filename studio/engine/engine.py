@@ -21,14 +21,17 @@ from studio.engine.effective import Effective, fill, settings
 from studio.engine.finish import finish
 from studio.engine.material import Material, read_material, reference_latents, source_latents
 from studio.engine.model_spec import ModelSpec
-from studio.engine.requests import Output, Request, TextToMusic
+from studio.engine.requests import INSTRUMENTAL, Output, Request, TextToMusic
 from studio.engine.results import Take
 from studio.engine.run import Phase, Run
 from studio.engine.samplers import Noise, turn_noise
+from studio.engine.score.lyrics import FinishedTake, align_lyrics, lyric_scores
+from studio.engine.score.results import Alignment, LyricScores
+from studio.engine.score.tokens import lyric_tokens
 from studio.engine.snapshot import settings_of
 from studio.engine.tasks import Conditions, Repainted, cover_hints, decode_codes, fit, fit_mask, join_context
 from studio.engine.vae import chunk_frames, decode, tiles
-from studio.errors import ModelNotReady
+from studio.errors import InvalidRequest, ModelNotReady
 
 if TYPE_CHECKING:  # takes eight seconds to import; `load` does
     from studio.engine.loader import Components
@@ -94,20 +97,50 @@ class Engine:
         notes = (*material.notes, *conditions.notes)
         filled = settings(request, effective, self.spec, self.device, self.dtype, notes)
         takes = []
-        for seed, audio in zip(request.seeds, self.decode(latents, request.output, run), strict=True):
+        for index, audio in enumerate(self.decode(latents, request.output, run)):
             finished = finish(audio, request.output, effective, material, self.spec.sound)
             watch.lap("decode")
             takes.append(
                 Take(
                     audio=finished,
                     sample_rate=self.spec.sound.sample_rate,
-                    seed=seed,
+                    seed=request.seeds[index],
                     requested=settings_of(request),
                     effective=filled,
                     timings=watch.timings(),
+                    trace=self._trace(request, effective, conditions, latents, index),
                 )
             )
         return takes
+
+    def _trace(
+        self, request: Request, effective: Effective, conditions: Conditions, latents: Tensor, index: int
+    ) -> FinishedTake | None:
+        """Keep what lyric times are computed from; instrumental takes have no lyrics to time."""
+        if not effective.lyrics.strip() or effective.lyrics == INSTRUMENTAL:
+            return None
+        states, context = (part[min(index, len(part) - 1)][None] for part in (conditions.states, conditions.context))
+        return FinishedTake(
+            latents=latents[index],
+            states=states,
+            context=context,
+            lyrics=lyric_tokens(self._loaded.tokenizer, effective.lyrics, request.vocal_language),
+            seconds=effective.duration,
+            steps=effective.how.steps,
+        )
+
+    def time_lyrics(self, take: Take) -> Alignment:
+        """Return when each line of a take of this engine is sung (LRC).
+
+        Raises InvalidRequest for a take without lyrics, CheckpointError when no attention head follows lyrics.
+        """
+        parts = self._loaded
+        return align_lyrics(parts.transformer, parts.tokenizer, _traced(take))
+
+    def score_lyrics(self, take: Take) -> LyricScores:
+        """Return how well a take of this engine follows its lyrics; raises as `time_lyrics` does."""
+        parts = self._loaded
+        return lyric_scores(parts.transformer, parts.tokenizer, _traced(take))
 
     def listen(self, material: Material, effective: Effective, run: Run) -> Tensor | None:
         """Return the source's latents `[1, T, C]`; None for a request without a source."""
@@ -238,6 +271,12 @@ class StartingNoise(NamedTuple):
 
     start: Tensor  # [B, T, C], float32
     fresh: Noise
+
+
+def _traced(take: Take) -> FinishedTake:
+    if take.trace is None:
+        raise InvalidRequest("lyrics", "not be empty to be timed or scored", take.requested.get("lyrics"))
+    return take.trace
 
 
 def _encoding(run: Run) -> Callable[[int], None]:

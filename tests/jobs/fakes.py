@@ -33,6 +33,7 @@ def spec(name: str = "fake") -> ModelSpec:
         duration=10.0,
         max_duration=60.0,
         sound=Sound(vae_class=VaeClass.SPECTRAL, sample_rate=RATE, hop_length=320, channels=1, latent_channels=8),
+        codes=True,
     )
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from studio.engine.samplers import draw_noise
+from studio.engine.samplers import Noise
 from studio.engine.score.align import Floats, cheapest_path, even_path, sharpen, token_spans
 from studio.engine.score.attention import Selection, listening, select_heads
 from studio.engine.score.quality import lyric_quality
@@ -120,4 +120,4 @@ def _noise(take: FinishedTake) -> Tensor:
     device = take.states.device
     place = torch.device("cpu") if device.type == "mps" else device
     frames, channels = take.latents.shape
-    return draw_noise((SEED,), frames, channels, place, take.states.dtype)
+    return Noise((SEED,), frames, channels, place, take.states.dtype).draw()

@@ -10,10 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 
-from studio.engine.effective import fill
 from studio.engine.engine import Engine
 from studio.engine.requests import TextToMusic
-from studio.engine.run import Run
 from studio.engine.score.lrc import LyricLine, cues, read_lrc, read_vtt, write_vtt
 from studio.engine.score.lyrics import FinishedTake, align_lyrics, lyric_scores
 from studio.engine.score.tokens import LyricTokens, lyric_tokens
@@ -157,20 +155,8 @@ def test_what_cant_be_listened_to_is_refused(byte_tokenizer: PreTrainedTokenizer
 def test_the_bundled_model_end_to_end() -> None:
     engine = Engine.load(ROOT / "data" / "models" / "acestep-mini-turbo", device="cpu")
     request = TextToMusic(caption="calm folk", lyrics=LYRICS, vocal_language="en", seeds=(5,), duration=10.0)
-    effective = fill(request, engine.spec)
-    with torch.inference_mode():
-        conditions = engine.encode(effective.prompt(request), effective.frames)
-        latents = engine.denoise(engine.prepare_noise((5,), effective.frames), conditions, effective, Run())
-    parts = engine._loaded
-    take = FinishedTake(
-        latents=latents[0],
-        states=conditions.states,
-        context=conditions.context,
-        lyrics=lyric_tokens(parts.tokenizer, effective.lyrics, request.vocal_language),
-        seconds=10.0,
-        steps=effective.steps,
-    )
-    alignment = align_lyrics(parts.transformer, parts.tokenizer, take)
+    take = engine.generate(request)[0]
+    alignment = engine.time_lyrics(take)
     check_in_order(alignment.lines, 10.0)
     assert len({line.start for line in alignment.lines}) == len(LINES)
     assert "2.6" in alignment.notes[0]
@@ -180,5 +166,5 @@ def test_the_bundled_model_end_to_end() -> None:
     subtitles = cues(read, total=10.0)
     assert read_vtt(write_vtt(subtitles)) == subtitles
     assert subtitles[-1].end == 10.0
-    scores = lyric_scores(parts.transformer, parts.tokenizer, take)
+    scores = engine.score_lyrics(take)
     assert scores.take.score == pytest.approx(alignment.score, abs=2e-3)
