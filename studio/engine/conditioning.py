@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -18,7 +18,6 @@ if TYPE_CHECKING:  # these classes take eight seconds to import; only loader.py 
 
 MAX_CAPTION_TOKENS = 256
 MAX_LYRICS_TOKENS = 2048
-REFERENCE_SECONDS = 30.0  # what the timbre encoder listens to: 750 frames at 25 Hz
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +29,13 @@ class Tokens:
     cut: bool  # whether a text was longer than the limit
 
 
-def tokenize(tokenizer: PreTrainedTokenizerFast, texts: Sequence[str], limit: int, device: torch.device) -> Tokens:
+def tokenize(
+    tokenizer: PreTrainedTokenizerFast, texts: Sequence[str], limit: int, device: torch.device, length: int = 0
+) -> Tokens:
     """Tokenise each text alone, cut it to `limit` tokens and pad the batch on the right with the pad token.
 
-    Padding by hand keeps the side independent of the tokenizer's own setting.
+    Padding by hand keeps the side independent of the tokenizer's own setting. With a `length` every row is brought to
+    exactly that many tokens.
     """
     rows = [tokenizer(text, truncation=True, max_length=limit)["input_ids"] for text in texts]
     # A full row may have been cut: only then is it worth tokenising again to find out.
@@ -41,7 +43,9 @@ def tokenize(tokenizer: PreTrainedTokenizerFast, texts: Sequence[str], limit: in
         len(row) == limit and len(tokenizer(text, verbose=False)["input_ids"]) > limit
         for row, text in zip(rows, texts, strict=True)
     )
-    ids = torch.full((len(rows), max(map(len, rows))), tokenizer.pad_token_id, dtype=torch.int64)
+    if length:
+        rows = [row[:length] for row in rows]
+    ids = torch.full((len(rows), length or max(map(len, rows))), tokenizer.pad_token_id, dtype=torch.int64)
     mask = torch.zeros_like(ids, dtype=torch.bool)
     for index, row in enumerate(rows):
         ids[index, : len(row)] = torch.tensor(row)
@@ -59,13 +63,25 @@ class Texts:
     lyrics_mask: Tensor  # [B, M] bool
     notes: tuple[str, ...]
 
+    def repeated(self, takes: int) -> Texts:
+        """Return the texts of one prompt for each of `takes`."""
+        parts = (self.caption, self.caption_mask, self.lyrics, self.lyrics_mask)
+        caption, caption_mask, lyrics, lyrics_mask = (part.repeat_interleave(takes, dim=0) for part in parts)
+        return replace(self, caption=caption, caption_mask=caption_mask, lyrics=lyrics, lyrics_mask=lyrics_mask)
 
-def embed(tokenizer: PreTrainedTokenizerFast, encoder: Qwen3Model, prompts: Sequence[Prompt]) -> Texts:
+
+def embed(
+    tokenizer: PreTrainedTokenizerFast, encoder: Qwen3Model, prompts: Sequence[Prompt], caption_length: int = 0
+) -> Texts:
     """Embed captions with the whole text encoder and lyrics with its input embeddings alone.
 
-    The encoder gets no attention mask: it is causal, so padding on the right changes no real row.
+    The encoder gets no attention mask: it is causal, so padding on the right changes no real row. With a
+    `caption_length` captions are cut or padded to exactly that many tokens, as the original does with the prompt of the
+    last steps of a cover (engine.md 3.4).
     """
-    captions = tokenize(tokenizer, [prompt.caption for prompt in prompts], MAX_CAPTION_TOKENS, encoder.device)
+    captions = tokenize(
+        tokenizer, [prompt.caption for prompt in prompts], MAX_CAPTION_TOKENS, encoder.device, caption_length
+    )
     lyrics = tokenize(tokenizer, [prompt.lyrics for prompt in prompts], MAX_LYRICS_TOKENS, encoder.device)
     limits = (("caption and metas", captions, MAX_CAPTION_TOKENS), ("lyrics", lyrics, MAX_LYRICS_TOKENS))
     return Texts(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import Tensor
@@ -59,13 +59,14 @@ class Velocity:
         With the null condition `[1, 1, He]` the second half of every batch runs unprompted.
         """
         self._dit, self._context = transformer, context
+        self._layers = [cast("AceStepTransformerBlock", layer) for layer in transformer.layers]
         self._frames = context.shape[1]
         tokens = -(-self._frames // transformer.patch_size)
         self._positions = _positions(tokens, transformer.head_dim, transformer.rope_theta, context.device)
-        self._attend = [_self_attention(layer.self_attn, tokens, context) for layer in transformer.layers]
+        self._attend = [_self_attention(layer.self_attn, tokens, context) for layer in self._layers]
         encoded = transformer.condition_embedder(states)
         nothing = None if null is None else transformer.condition_embedder(null)
-        self._conditions = [_cross_conditions(layer.cross_attn, encoded, nothing) for layer in transformer.layers]
+        self._conditions = [_cross_conditions(layer.cross_attn, encoded, nothing) for layer in self._layers]
         self._rest = transformer.time_embed_r(torch.zeros(1, device=context.device, dtype=context.dtype))
 
     def __call__(self, latents: Tensor, level: float, *, unprompted: bool = False) -> tuple[Tensor, Tensor | None]:
@@ -76,7 +77,7 @@ class Velocity:
         hidden = self._patches(latents.to(dtype))
         if unprompted:
             hidden = torch.cat([hidden, hidden])
-        for layer, attend, conditions in zip(dit.layers, self._attend, self._conditions, strict=True):
+        for layer, attend, conditions in zip(self._layers, self._attend, self._conditions, strict=True):
             hidden = _block(layer, hidden, modulation, self._positions, attend, conditions)
         shift, scale = (dit.scale_shift_table + temb.unsqueeze(1)).chunk(2, dim=1)
         hidden = (dit.norm_out(hidden) * (1 + scale) + shift).type_as(hidden)
@@ -110,7 +111,8 @@ def _block(
     hidden = (hidden + _join(layer.self_attn, mixed) * gate_a).type_as(hidden)
     hidden = hidden + _cross_attention(layer, hidden, conditions)
     normed = (layer.mlp_norm(hidden) * (1 + scale_m) + shift_m).type_as(hidden)
-    return (hidden + layer.mlp(normed) * gate_m).type_as(hidden)
+    result: Tensor = (hidden + layer.mlp(normed) * gate_m).type_as(hidden)
+    return result
 
 
 def _heads(attention: AceStepAttention, hidden: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -204,13 +206,15 @@ class _Blocks:
     def __call__(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         """Attend `[B, heads, N, D]`."""
         batch, _, tokens, _ = query.shape
-        own = F.pad(query, (0, 0, 0, self._padding)).unflatten(2, (-1, self._window)).transpose(1, 2)
+        heads, size = query.shape[1], query.shape[3]
+        own = F.pad(query, (0, 0, 0, self._padding)).view(batch, heads, -1, self._window, size).transpose(1, 2)
         keys, values = self._around(key), self._around(value)
         mask = self._mask.expand(batch, -1, -1, -1, -1).flatten(0, 1)
         mixed = F.scaled_dot_product_attention(
             own.flatten(0, 1), keys, values, attn_mask=mask, scale=self._scale, enable_gqa=self._shared
         )
-        return mixed.unflatten(0, (batch, -1)).transpose(1, 2).flatten(2, 3)[:, :, :tokens]
+        whole = mixed.view(batch, -1, heads, self._window, size).transpose(1, 2).flatten(2, 3)
+        return whole[:, :, :tokens]
 
     def _around(self, heads: Tensor) -> Tensor:
         """Each block with its two neighbours: `[B * blocks, heads, 3 * window, D]`."""

@@ -40,7 +40,7 @@ class Cover(SourceRequest):
 
     strength: float = 1.0  # share of the steps that follow the source
     noise_strength: float = 0.0  # 0 starts from noise, 1 almost from the source itself
-    quantized: bool = True  # hear the source through its 5 Hz codes; False gives the model its latents as they are
+    quantized: bool | None = None  # hear the source through its 5 Hz codes (True) or its latents; None: codes if it can
 
     def __post_init__(self) -> None:
         SourceRequest.__post_init__(self)

@@ -3,29 +3,35 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
 
-from studio.engine.audio.shape import Audio, level
+from studio.engine.audio.shape import Audio
+from studio.engine.audio.span import Span
 from studio.engine.checkpoint import resolve
-from studio.engine.conditioning import REFERENCE_SECONDS, embed, encode_condition, silence
+from studio.engine.conditioning import Texts, embed, encode_condition, silence
 from studio.engine.denoise import denoise
 from studio.engine.device import AUTO, choose_device, choose_dtype, name_of, release, synchronize, within_memory
+from studio.engine.edits import Lego, Repaint
 from studio.engine.effective import Effective, fill, settings
+from studio.engine.finish import finish
+from studio.engine.material import Material, read_material, reference_latents, source_latents
 from studio.engine.model_spec import ModelSpec
-from studio.engine.prompts import Prompt
-from studio.engine.requests import TextToMusic, settings_of
+from studio.engine.requests import INSTRUMENTAL, Output, Request, TextToMusic
 from studio.engine.results import Take
 from studio.engine.run import Phase, Run
-from studio.engine.samplers import draw_noise
-from studio.engine.schedule import noise_levels
-from studio.engine.tasks import Conditions, text2music_context
+from studio.engine.samplers import Noise, turn_noise
+from studio.engine.score.lyrics import FinishedTake, align_lyrics, lyric_scores
+from studio.engine.score.results import Alignment, LyricScores
+from studio.engine.score.tokens import lyric_tokens
+from studio.engine.snapshot import settings_of
+from studio.engine.tasks import Conditions, Repainted, cover_hints, decode_codes, fit, fit_mask, join_context
 from studio.engine.vae import chunk_frames, decode, tiles
-from studio.errors import ModelNotReady
+from studio.errors import InvalidRequest, ModelNotReady
 
 if TYPE_CHECKING:  # takes eight seconds to import; `load` does
     from studio.engine.loader import Components
@@ -67,76 +73,185 @@ class Engine:
 
         return cls(info.spec, within_memory(place, work, _SMALLER_MODEL))
 
-    def generate(self, request: TextToMusic, run: Run | None = None) -> list[Take]:
+    def generate(self, request: Request, run: Run | None = None) -> list[Take]:
         """Make one take for each seed of `request`.
 
-        Raises InvalidRequest when this checkpoint can't do it, ModelNotReady after `unload`, Cancelled, SilentOutput,
-        OutOfMemory.
+        Raises InvalidRequest when this checkpoint can't do it, AudioError for audio that can't be used, ModelNotReady
+        after `unload`, Cancelled, SilentOutput, OutOfMemory.
         """
-        effective = fill(request, self.spec)
+        material = read_material(request, self.spec)
+        effective = fill(request, self.spec, material.seconds(self.spec))
         place = self._loaded.device
-        return within_memory(place, lambda: self._make(request, effective, run or Run()), _LESS_WORK)
+        return within_memory(place, lambda: self._make(request, material, effective, run or Run()), _LESS_WORK)
 
     @torch.inference_mode()
-    def _make(self, request: TextToMusic, effective: Effective, run: Run) -> list[Take]:
+    def _make(self, request: Request, material: Material, effective: Effective, run: Run) -> list[Take]:
         watch = _Stopwatch(self._loaded.device)
         run.step(Phase.PREPARING, 0, 1)
-        conditions = self.encode(effective.prompt(request), effective.frames)
-        noise = self.prepare_noise(request.seeds, effective.frames)
+        source = self.listen(material, effective, run)
+        conditions = self.encode(request, material, effective, source, run)
+        noise = self.prepare_noise(request, effective)
         watch.lap("encode")
-        latents = self.denoise(noise, conditions, effective, run)
+        latents = self.denoise(noise, conditions, effective, run, source=source, repainted=material.repainted)
         watch.lap("denoise")
-        filled = settings(request, effective, self.spec, self.device, self.dtype, conditions.notes)
+        notes = (*material.notes, *conditions.notes)
+        filled = settings(request, effective, self.spec, self.device, self.dtype, notes)
         takes = []
-        for seed, audio in zip(request.seeds, self.decode(latents, effective.duration, run), strict=True):
+        for index, audio in enumerate(self.decode(latents, request.output, run)):
+            finished = finish(audio, request.output, effective, material, self.spec.sound)
             watch.lap("decode")
             takes.append(
                 Take(
-                    audio=audio,
+                    audio=finished,
                     sample_rate=self.spec.sound.sample_rate,
-                    seed=seed,
+                    seed=request.seeds[index],
                     requested=settings_of(request),
                     effective=filled,
                     timings=watch.timings(),
+                    trace=self._trace(request, effective, conditions, latents, index),
                 )
             )
         return takes
 
-    def encode(self, prompt: Prompt, frames: int) -> Conditions:
-        """Return what steers the DiT through `frames` latent frames, once for the whole batch."""
+    def _trace(
+        self, request: Request, effective: Effective, conditions: Conditions, latents: Tensor, index: int
+    ) -> FinishedTake | None:
+        """Keep what lyric times are computed from; instrumental takes have no lyrics to time."""
+        if not effective.lyrics.strip() or effective.lyrics == INSTRUMENTAL:
+            return None
+        states, context = (part[min(index, len(part) - 1)][None] for part in (conditions.states, conditions.context))
+        return FinishedTake(
+            latents=latents[index],
+            states=states,
+            context=context,
+            lyrics=lyric_tokens(self._loaded.tokenizer, effective.lyrics, request.vocal_language),
+            seconds=effective.duration,
+            steps=effective.how.steps,
+        )
+
+    def time_lyrics(self, take: Take) -> Alignment:
+        """Return when each line of a take of this engine is sung (LRC).
+
+        Raises InvalidRequest for a take without lyrics, CheckpointError when no attention head follows lyrics.
+        """
         parts = self._loaded
-        texts = embed(parts.tokenizer, parts.text_encoder, [prompt])
-        reference = silence(parts.condition_encoder, self.spec.sound.frames(REFERENCE_SECONDS))
-        order = torch.zeros(1, dtype=torch.int64, device=parts.device)
+        return align_lyrics(parts.transformer, parts.tokenizer, _traced(take))
+
+    def score_lyrics(self, take: Take) -> LyricScores:
+        """Return how well a take of this engine follows its lyrics; raises as `time_lyrics` does."""
+        parts = self._loaded
+        return lyric_scores(parts.transformer, parts.tokenizer, _traced(take))
+
+    def listen(self, material: Material, effective: Effective, run: Run) -> Tensor | None:
+        """Return the source's latents `[1, T, C]`; None for a request without a source."""
+        return source_latents(self._loaded, self.spec, material, effective.frames, _encoding(run))
+
+    def encode(
+        self, request: Request, material: Material, effective: Effective, source: Tensor | None, run: Run
+    ) -> Conditions:
+        """Return what steers the DiT, once for the whole batch unless each take follows a reference of its own."""
+        parts = self._loaded
+        references = reference_latents(parts, self.spec, material, _encoding(run))
+        codes = request.audio_codes if isinstance(request, TextToMusic) else ()
+        followed = self._followed(source, effective, codes)
+        texts = embed(parts.tokenizer, parts.text_encoder, [effective.prompt(request)])
+        calm = silence(parts.condition_encoder, effective.frames)
+        span = material.span if isinstance(request, Repaint | Lego) else None
+        mask = calm.new_ones(calm.shape[:2])
+        if span is not None:
+            mask = fit_mask(torch.from_numpy(span.mask()).to(calm), effective.frames)
+        if isinstance(request, Repaint) and span is not None and not span.empty:
+            followed = torch.where(mask[..., None] > 0, calm, followed)
+        later = None
+        if effective.how.switch is not None:
+            plain = embed(
+                parts.tokenizer, parts.text_encoder, [effective.later_prompt(request)], texts.caption.shape[1]
+            )
+            later = self._conditions(plain, references, join_context(calm, mask))
+        return self._conditions(texts, references, join_context(followed, mask), later)
+
+    def _followed(self, source: Tensor | None, effective: Effective, codes: Sequence[int]) -> Tensor:
+        """Source latents `[1, T, C]` as the task wants the DiT to see them (engine.md 5.3)."""
+        parts = self._loaded
+        calm = silence(parts.condition_encoder, effective.frames)
+        tokenizer, detokenizer = parts.audio_tokenizer, parts.audio_token_detokenizer
+        if tokenizer is None or detokenizer is None:  # then effective.py refuses codes and quantised covers
+            return calm if source is None else source
+        if codes:
+            wanted = torch.tensor([list(codes)], device=parts.device)
+            return fit(decode_codes(tokenizer, detokenizer, wanted), effective.frames, calm)
+        if source is None:
+            return calm
+        return cover_hints(tokenizer, detokenizer, source, calm) if effective.quantized else source
+
+    def _conditions(
+        self, texts: Texts, references: Tensor, context: Tensor, later: Conditions | None = None
+    ) -> Conditions:
+        encoder = self._loaded.condition_encoder
+        takes = references.shape[0]
         return Conditions(
-            states=encode_condition(parts.condition_encoder, texts, reference, order),
-            context=text2music_context(silence(parts.condition_encoder, frames)),
-            null=parts.condition_encoder.null_condition_emb,
+            states=encode_condition(
+                encoder, texts.repeated(takes), references, torch.arange(takes, device=references.device)
+            ),
+            context=context,
+            null=encoder.null_condition_emb,
+            later=later,
             notes=texts.notes,
         )
 
-    def prepare_noise(self, seeds: Iterable[int], frames: int) -> Tensor:
-        """Return starting noise `[B, frames, C]`, float32, the same for a seed whatever the batch."""
+    def prepare_noise(self, request: Request, effective: Effective) -> StartingNoise:
+        """Return the batch's noise, the same for a seed whatever the batch."""
+        noise = self._noise(request.seeds, effective.frames)
+        start = noise.draw()
+        if retake := request.sampling.retake:
+            other = self._noise(retake.seeds, effective.frames).draw()
+            start = turn_noise(start, other, retake.variance)
+        return StartingNoise(start, noise)
+
+    def _noise(self, seeds: Iterable[int], frames: int) -> Noise:
         parts = self._loaded
-        return draw_noise(tuple(seeds), frames, self.spec.sound.latent_channels, parts.device, parts.dtype)
+        return Noise(tuple(seeds), frames, self.spec.sound.latent_channels, parts.device, parts.dtype)
 
-    def denoise(self, noise: Tensor, conditions: Conditions, effective: Effective, run: Run) -> Tensor:
+    def denoise(
+        self,
+        noise: StartingNoise,
+        conditions: Conditions,
+        effective: Effective,
+        run: Run,
+        *,
+        source: Tensor | None = None,
+        repainted: Span | None = None,
+    ) -> Tensor:
         """Return finished latents `[B, T, C]`, float32."""
-        levels = noise_levels(effective.steps, effective.shift)
-        return denoise(self._loaded.transformer, noise, conditions, levels, effective.guidance_scale, run)
+        start, level = None, effective.start_level
+        if source is not None and level < 1:
+            start = level * noise.start + (1 - level) * source.float()
+        kept = None
+        if source is not None and repainted is not None and effective.keeps_outside:
+            inside = torch.from_numpy(repainted.mask()).to(source.device)
+            kept = Repainted(clean=source.float(), inside=fit_mask(inside, effective.frames))
+        return denoise(
+            self._loaded.transformer,
+            noise.start,
+            conditions,
+            effective.how,
+            run,
+            start=start,
+            fresh=noise.fresh,
+            repainted=kept,
+        )
 
-    def decode(self, latents: Tensor, duration: float, run: Run) -> Iterator[Audio]:
-        """Yield the levelled audio `[channels, samples]` of each take, at most `duration` seconds long."""
+    def decode(self, latents: Tensor, output: Output, run: Run) -> Iterator[Audio]:
+        """Yield the decoded audio `[channels, T * hop_length]` of each take."""
         vae, sound = self._loaded.vae, self.spec.sound
         chunk = chunk_frames(self._loaded.device)
         each = len(tiles(latents.shape[1], chunk))
-        for index, one in enumerate(latents):
+        for index, one in enumerate(latents * output.latent_rescale + output.latent_shift):
 
             def before_tile(number: int, first: int = index * each) -> None:
                 run.step(Phase.DECODING, first + number, each * latents.shape[0])
 
-            audio = decode(vae, sound, one, chunk, before_tile)
-            yield level(audio[:, : sound.samples(duration)])
+            yield decode(vae, sound, one, chunk, before_tile)
 
     def unload(self) -> None:
         """Free the model's memory; the engine can't be used afterwards."""
@@ -149,6 +264,24 @@ class Engine:
         if self._components is None:
             raise ModelNotReady("the model was unloaded")
         return self._components
+
+
+class StartingNoise(NamedTuple):
+    """The noise a run starts from and where the SDE draws more."""
+
+    start: Tensor  # [B, T, C], float32
+    fresh: Noise
+
+
+def _traced(take: Take) -> FinishedTake:
+    if take.trace is None:
+        raise InvalidRequest("lyrics", "not be empty to be timed or scored", take.requested.get("lyrics"))
+    return take.trace
+
+
+def _encoding(run: Run) -> Callable[[int], None]:
+    """Report each tile of audio that is about to be encoded; their number is not known before."""
+    return lambda tile: run.step(Phase.PREPARING, tile, tile + 1)
 
 
 class _Stopwatch:

@@ -104,6 +104,7 @@ class ModelSpec:
     duration: float  # seconds used when a request gives none
     max_duration: float  # seconds
     sound: Sound
+    codes: bool  # whether it can turn audio into 5 Hz codes and back
 
 
 def spec_for(path: Path) -> ModelSpec:
@@ -123,6 +124,7 @@ def spec_for(path: Path) -> ModelSpec:
         duration=_number(own.get("default_duration", DEFAULT_DURATION), "default_duration", index),
         max_duration=_number(own.get("max_duration", MAX_DURATION), "max_duration", index),
         sound=_sound(path / "vae" / "config.json"),
+        codes=all((path / part).is_dir() for part in ("audio_tokenizer", "audio_token_detokenizer")),
     )
 
 

@@ -55,7 +55,8 @@ def renoise_step(latents: Tensor, velocity: Tensor, level: float, next_level: fl
 def limit_velocity(velocity: Tensor, latents: Tensor, threshold: float) -> Tensor:
     """Scale down a velocity whose norm is above `threshold` norms of its latents, each take alone."""
     norms = [torch.linalg.vector_norm(part, dim=(1, 2), keepdim=True) + _TINY for part in (latents, velocity)]
-    return velocity * (threshold * norms[0] / norms[1]).clamp(max=1.0)
+    factor: Tensor = (threshold * norms[0] / norms[1]).clamp(max=1.0)
+    return velocity * factor
 
 
 def correct_wavelet(latents: Tensor, predicted: Tensor, level: float, correction: WaveletCorrection) -> Tensor:
@@ -68,7 +69,8 @@ def correct_wavelet(latents: Tensor, predicted: Tensor, level: float, correction
     if correction.mode is WaveletMode.PIXEL:
         return latents + correction.strength * difference
     frames = difference.shape[1]
-    pairs = torch.nn.functional.pad(difference, (0, 0, 0, frames % 2)).unflatten(1, (-1, 2))
+    padded = torch.nn.functional.pad(difference, (0, 0, 0, frames % 2))
+    pairs = padded.reshape(len(padded), -1, 2, padded.shape[2])
     mean = pairs.mean(dim=2, keepdim=True)
     low = mean.expand_as(pairs).flatten(1, 2)[:, :frames]
     high = (pairs - mean).flatten(1, 2)[:, :frames]

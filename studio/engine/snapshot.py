@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import TypedDict, TypeGuard, TypeVar
+from typing import TypedDict, TypeVar
 
 from studio.engine.edits import Complete, Cover, Extract, Lego, Repaint, RepaintMode, SourceRequest
 from studio.engine.requests import Metas, Output, Request, Task, TextToMusic, Track
@@ -153,6 +153,9 @@ class _Reader:
     def __init__(self, settings: Mapping[str, object]) -> None:
         self._settings = settings
 
+    def missing(self, key: str) -> bool:
+        return self._settings.get(key) is None
+
     def text(self, key: str, default: str = "") -> str:
         value = self._settings.get(key, default)
         if not isinstance(value, str):
@@ -160,7 +163,7 @@ class _Reader:
         return value
 
     def label(self, key: str) -> str | None:
-        return None if self._settings.get(key) is None else self.text(key)
+        return None if self.missing(key) else self.text(key)
 
     def flag(self, key: str, default: bool) -> bool:
         value = self._settings.get(key, default)
@@ -175,7 +178,7 @@ class _Reader:
         return value
 
     def number_or_none(self, key: str) -> float | None:
-        return None if self._settings.get(key) is None else self.number(key, 0.0)
+        return None if self.missing(key) else self.number(key, 0.0)
 
     def whole_or_none(self, key: str) -> int | None:
         value = self._settings.get(key)
@@ -190,31 +193,30 @@ class _Reader:
         return tuple(value)
 
     def wholes(self, key: str) -> tuple[int, ...]:
-        values = self.items(key)
-        return tuple(value for value in values if self._is_whole(key, value))
+        return tuple(_whole(key, value) for value in self.items(key))
 
     def numbers(self, key: str) -> tuple[float, ...] | None:
-        if self._settings.get(key) is None:
+        if self.missing(key):
             return None
-        return tuple(value for value in self.items(key) if self._is_number(key, value))
-
-    @staticmethod
-    def _is_whole(key: str, value: object) -> TypeGuard[int]:
-        if type(value) is not int:
-            raise InvalidRequest(key, "hold whole numbers", value)
-        return True
-
-    @staticmethod
-    def _is_number(key: str, value: object) -> TypeGuard[float]:
-        if not is_number(value):
-            raise InvalidRequest(key, "hold numbers", value)
-        return True
+        return tuple(_number(key, value) for value in self.items(key))
 
     def choice(self, key: str, kind: type[Choice], default: Choice | None = None) -> Choice:
         value = self._settings.get(key, default)
         if value not in list(kind):
             raise InvalidRequest(key, f"be one of {', '.join(kind)}", value)
         return kind(str(value))
+
+
+def _whole(key: str, value: object) -> int:
+    if type(value) is not int:
+        raise InvalidRequest(key, "hold whole numbers", value)
+    return value
+
+
+def _number(key: str, value: object) -> float:
+    if not is_number(value):
+        raise InvalidRequest(key, "hold numbers", value)
+    return value
 
 
 def _shared(read: _Reader) -> _Shared:
@@ -301,7 +303,7 @@ def _cover(read: _Reader) -> Cover:
         source=_source(read),
         strength=read.number("audio_cover_strength", 1.0),
         noise_strength=read.number("cover_noise_strength", 0.0),
-        quantized=read.flag("cover_quantized", True),
+        quantized=None if read.missing("cover_quantized") else read.flag("cover_quantized", True),
     )
 
 

@@ -36,11 +36,6 @@ def join_context(source: Tensor, mask: Tensor) -> Tensor:
     return torch.cat([source, mask[..., None].to(source.dtype).expand_as(source)], dim=-1)
 
 
-def text2music_context(silence: Tensor) -> Tensor:
-    """Return the context `[1, T, 2C]` of making everything anew: silence `[1, T, C]` as source, mask 1 everywhere."""
-    return join_context(silence, silence.new_ones(silence.shape[:2]))
-
-
 def cover_hints(
     tokenizer: AceStepAudioTokenizer, detokenizer: AceStepAudioTokenDetokenizer, source: Tensor, silence: Tensor
 ) -> Tensor:
@@ -64,3 +59,8 @@ def fit(latents: Tensor, frames: int, silence: Tensor) -> Tensor:
     missing = max(0, frames - latents.shape[1])
     rest = silence.repeat(1, -(-missing // silence.shape[1]) or 1, 1)[:, :missing].expand(len(latents), -1, -1)
     return torch.cat([latents[:, :frames], rest], dim=1)
+
+
+def fit_mask(mask: Tensor, frames: int) -> Tensor:
+    """Return a chunk mask `[T]` as `[1, frames]`; frames beyond it belong to no source and count as outside."""
+    return torch.nn.functional.pad(mask, (0, frames - mask.shape[0]))[None]

@@ -1,4 +1,4 @@
-"""From latents to sound, in tiles so that memory doesn't grow with the length (engine.md 4.6)."""
+"""From latents to sound and back, in tiles so that memory doesn't grow with the length (engine.md 4.4, 4.6)."""
 
 from __future__ import annotations
 
@@ -13,13 +13,16 @@ from torch import Tensor
 from studio.engine.audio.shape import Audio
 from studio.engine.device import free_memory
 from studio.engine.model_spec import Sound, VaeClass
-from studio.errors import SilentOutput
+from studio.errors import AudioError, SilentOutput
 
 if TYPE_CHECKING:  # takes eight seconds to import; only loader.py does
     from studio.engine.loader import Autoencoder
 
 OVERLAP = 64  # frames a tile sees beyond its own on each side
 _CHUNKS = ((24.0, 512), (16.0, 384), (12.0, 256))  # free GB of CUDA memory, frames
+ENCODE_OVERLAP = 2.0  # seconds
+_ENCODE_CHUNK, _SMALL_ENCODE_CHUNK = 30.0, 15.0  # seconds
+_SMALL_MEMORY = 8.0  # free GB of CUDA memory; no such device counts as less
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +45,29 @@ def chunk_frames(device: torch.device) -> int:
     return next((chunk for least, chunk in _CHUNKS if free >= least), 128)
 
 
-def tiles(frames: int, chunk: int) -> list[Tile]:
+def encode_chunk_frames(sound: Sound, device: torch.device) -> int:
+    """Return how many frames to encode at once on `device`: 30 s, or 15 s where memory is small (engine.md 4.4)."""
+    free = free_memory(device)
+    seconds = _ENCODE_CHUNK if free is not None and free > _SMALL_MEMORY else _SMALL_ENCODE_CHUNK
+    return _whole_frames(sound, seconds)
+
+
+def encode_tiles(sound: Sound, samples: int, chunk: int) -> list[Tile]:
+    """Cut the frames of `samples` samples into the windows `encode` works through, two seconds of overlap each."""
+    return tiles(samples // sound.hop_length, chunk, _whole_frames(sound, ENCODE_OVERLAP))
+
+
+def _whole_frames(sound: Sound, seconds: float) -> int:
+    return max(1, round(seconds * sound.sample_rate / sound.hop_length))
+
+
+def tiles(frames: int, chunk: int, overlap: int = OVERLAP) -> list[Tile]:
     """Cut `frames` into windows of at most `chunk` frames; one window when everything fits.
 
     The overlap is halved until a core is left between the two margins.
     """
     if frames <= chunk:
         return [Tile(0, 0, frames, frames)]
-    overlap = OVERLAP
     while chunk - 2 * overlap <= 0:
         overlap //= 2
     stride = chunk - 2 * overlap
@@ -88,3 +106,52 @@ def _decode_window(vae: Autoencoder, sound: Sound, window: Tensor, start: int) -
     if sound.vae_class is VaeClass.SPECTRAL:
         return vae.decode(window, start_frame=start).sample  # its oscillators' phases follow absolute time
     return vae.decode(window).sample
+
+
+def encode(
+    vae: Autoencoder,
+    sound: Sound,
+    audio: Audio,
+    chunk: int,
+    generator: torch.Generator | None = None,
+    before_tile: Callable[[int], None] | None = None,
+) -> Tensor:
+    """Encode `audio` `[channels, S]` to float32 latents `[S // hop_length, C]` on the autoencoder's device.
+
+    With a CPU `generator` the posterior is sampled, mean + std·noise (engine.md 4.4), where the noise is drawn at once
+    for the whole clip, so that a seed gives the same latents whatever the tiles and the device; without one its mean is
+    returned. Samples after the last whole frame colour that frame but get none of their own: extend the audio first
+    (span.py). `before_tile` hears the number of each tile before it is encoded; it may raise to stop. Raises AudioError
+    for less than a frame, and when latents are not finite, as half precision can make them.
+    """
+    frames = audio.shape[1] // sound.hop_length
+    if frames == 0:
+        raise AudioError(f"the audio has {audio.shape[1]} samples, less than one latent frame of {sound.hop_length}")
+    means, stds = [], []
+    for number, tile in enumerate(encode_tiles(sound, audio.shape[1], chunk)):
+        if before_tile is not None:
+            before_tile(number)
+        mean, std = _encode_window(vae, _window(sound, audio, tile).to(vae.device, vae.dtype))
+        core = slice(tile.start - tile.window_start, tile.end - tile.window_start)
+        means.append(mean[:, core])
+        stds.append(std[:, core])
+    latents = torch.cat(means, dim=1).T
+    if generator is not None:
+        noise = torch.randn(frames, sound.latent_channels, generator=generator)
+        latents = latents + torch.cat(stds, dim=1).T * noise.to(latents.device)
+    if not torch.isfinite(latents).all():
+        raise AudioError("the latents of the audio hold values that are not numbers; try dtype float32")
+    return latents.contiguous()
+
+
+def _window(sound: Sound, audio: Audio, tile: Tile) -> Tensor:
+    """Cut `[1, channels, n]` for a tile; the last one has the samples beyond the last whole frame too."""
+    is_last = tile.window_end == audio.shape[1] // sound.hop_length
+    end = audio.shape[1] if is_last else tile.window_end * sound.hop_length
+    return torch.from_numpy(audio[:, tile.window_start * sound.hop_length : end])[None]
+
+
+def _encode_window(vae: Autoencoder, window: Tensor) -> tuple[Tensor, Tensor]:
+    """Encode `[1, channels, n]` to the posterior's mean and standard deviation, each `[C, n // hop]`, float32."""
+    posterior = vae.encode(window).latent_dist
+    return posterior.mean[0].float(), posterior.std[0].float()

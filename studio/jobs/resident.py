@@ -7,7 +7,7 @@ from typing import Protocol
 
 from studio.config import Settings
 from studio.engine.model_spec import ModelSpec
-from studio.engine.requests import TextToMusic
+from studio.engine.requests import Request
 from studio.engine.results import Take
 from studio.engine.run import Run
 from studio.errors import Cancelled, LeaseLost, StudioError
@@ -22,7 +22,7 @@ class MusicEngine(Protocol):
     device: str
     dtype: str
 
-    def generate(self, request: TextToMusic, run: Run) -> list[Take]:
+    def generate(self, request: Request, run: Run) -> list[Take]:
         """Make one take a seed."""
 
     def unload(self) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import ClassVar, TypedDict, cast
 
-from studio.engine.requests import AudioFormat, Metas, Sampling, TextToMusic, settings_of
+from studio.engine.requests import AudioFormat, Request
+from studio.engine.snapshot import request_from, settings_of
 from studio.errors import StudioError
 from studio.storage.models import Facts
 
@@ -26,7 +28,7 @@ class Generate:
 
     model: str  # checkpoint name
     audio_format: AudioFormat
-    request: TextToMusic
+    request: Request
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,28 +43,12 @@ class Initialize:
 Payload = Generate | Initialize
 
 
-class _Settings(TypedDict):
-    """The snapshot made by settings_of, as it comes back from JSON."""
-
-    caption: str
-    lyrics: str
-    instrumental: bool
-    vocal_language: str
-    bpm: int | None
-    keyscale: str | None
-    timesignature: str | None
-    duration: float | None
-    inference_steps: int | None
-    shift: float | None
-    seeds: list[int]
-
-
 class _Stored(TypedDict):
     """The JSON of a job's `requested`; the last two only for generate."""
 
     model: str
     audio_format: str
-    request: _Settings
+    request: Mapping[str, object]
 
 
 def pack(payload: Payload) -> Facts:
@@ -85,19 +71,6 @@ def unpack(kind: str, facts: Facts) -> Payload:
         return Generate(
             model=stored["model"],
             audio_format=AudioFormat(stored["audio_format"]),
-            request=_restore(stored["request"]),
+            request=request_from(stored["request"]),
         )
     raise StudioError(f"this version of the studio can't do jobs of kind {kind!r}")
-
-
-def _restore(settings: _Settings) -> TextToMusic:
-    return TextToMusic(
-        caption=settings["caption"],
-        lyrics=settings["lyrics"],
-        instrumental=settings["instrumental"],
-        vocal_language=settings["vocal_language"],
-        metas=Metas(bpm=settings["bpm"], key_scale=settings["keyscale"], time_signature=settings["timesignature"]),
-        sampling=Sampling(steps=settings["inference_steps"], shift=settings["shift"]),
-        seeds=tuple(settings["seeds"]),
-        duration=settings["duration"],
-    )

@@ -6,7 +6,8 @@ import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-from studio.engine.requests import MAX_BATCH, AudioFormat, Metas, Sampling, TextToMusic, parse_key_scale
+from studio.engine.requests import MAX_BATCH, AudioFormat, Metas, TextToMusic, parse_key_scale
+from studio.engine.sampling import Sampling
 from studio.errors import InvalidRequest
 from studio.services.seeds import seeds_for
 

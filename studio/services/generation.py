@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from studio.engine.requests import TextToMusic, settings_of
+from studio.engine.requests import TextToMusic
+from studio.engine.snapshot import settings_of
 from studio.errors import InvalidRequest, NotFound
 from studio.jobs.queue import Queue
 from studio.jobs.spec import Generate, Initialize

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 
-from studio.engine.requests import MAX_SEED
+from studio.engine.sampling import MAX_SEED
 from studio.errors import InvalidRequest
 
 RANDOM = -1

@@ -61,7 +61,7 @@ class Batch(Base):
     task: Mapped[str] = mapped_column(String(16))
     model: Mapped[str] = mapped_column(String(255))
     form: Mapped[Facts]  # as submitted, omitted fields at their defaults
-    request: Mapped[Facts]  # see studio.engine.requests.settings_of
+    request: Mapped[Facts]  # see studio.engine.snapshot.settings_of
     created_at: Mapped[datetime]
 
     takes: Mapped[list[Take]] = relationship(back_populates="batch", order_by="Take.index")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from studio.cli.generate import seeds_from
-from studio.engine.requests import MAX_SEED
+from studio.cli.asking import seeds_from
+from studio.engine.sampling import MAX_SEED
 from studio.errors import InvalidRequest
 
 

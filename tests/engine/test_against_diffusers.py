@@ -12,8 +12,10 @@ from studio.engine.effective import fill
 from studio.engine.engine import Engine
 from studio.engine.guidance import ProjectedGuidance
 from studio.engine.loader import quiet
-from studio.engine.requests import Metas, Sampling, TextToMusic
+from studio.engine.material import Material
+from studio.engine.requests import Metas, TextToMusic
 from studio.engine.run import Run
+from studio.engine.sampling import Sampling
 
 with quiet():
     from diffusers import AceStepPipeline
@@ -44,9 +46,9 @@ def both(request: pytest.FixtureRequest) -> Iterator[tuple[Engine, AceStepPipeli
 def test_latents_equal_those_of_the_pipeline(both: tuple[Engine, AceStepPipeline]) -> None:
     engine, pipeline = both
     effective = fill(REQUEST, engine.spec)
-    noise = engine.prepare_noise(REQUEST.seeds, effective.frames)
+    noise = engine.prepare_noise(REQUEST, effective)
     with torch.inference_mode():
-        conditions = engine.encode(effective.prompt(REQUEST), effective.frames)
+        conditions = engine.encode(REQUEST, Material(), effective, None, Run())
         latents = engine.denoise(noise, conditions, effective, Run())
     theirs = pipeline(
         prompt=[REQUEST.caption] * 2,
@@ -57,9 +59,9 @@ def test_latents_equal_those_of_the_pipeline(both: tuple[Engine, AceStepPipeline
         keyscale="C major",
         timesignature="4",
         num_inference_steps=4,
-        guidance_scale=effective.guidance_scale,
+        guidance_scale=effective.how.guidance_scale,
         shift=3.0,
-        latents=noise,
+        latents=noise.start,
         output_type="latent",
     ).audios
     theirs = theirs if theirs.shape == latents.shape else theirs.transpose(1, 2)

@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 import torch
 
+from studio.engine.dit import Velocity
 from studio.engine.engine import Engine
-from studio.engine.requests import Metas, Sampling, TextToMusic
+from studio.engine.requests import Metas, TextToMusic
 from studio.engine.run import Phase, Run
+from studio.engine.sampling import Sampling
 from studio.errors import Cancelled, InvalidRequest, ModelNotReady, OutOfMemory, SilentOutput
 
 REQUEST = TextToMusic(caption="calm piano", seeds=(7,), duration=10.0)
@@ -75,7 +77,7 @@ def test_cancel_at_step_two_never_runs_step_three(engine: Engine) -> None:
         calls += 1
 
     run = Run(cancelled=lambda: calls == 2)
-    hook = engine._loaded.transformer.register_forward_hook(count)
+    hook = engine._loaded.transformer.proj_out_conv.register_forward_hook(count)
     try:
         with pytest.raises(Cancelled, match="diffusion at 2 of 8"):
             engine.generate(REQUEST, run)
@@ -141,8 +143,8 @@ def test_timings_add_up(engine: Engine) -> None:
 
 def test_base_checkpoints_are_guided(base_engine: Engine) -> None:
     seen: list[int] = []
-    hook = base_engine._loaded.transformer.register_forward_pre_hook(
-        lambda _module, _args, kwargs: seen.append(kwargs["hidden_states"].shape[0]), with_kwargs=True
+    hook = base_engine._loaded.transformer.norm_out.register_forward_pre_hook(
+        lambda _module, inputs: seen.append(inputs[0].shape[0])
     )
     take = base_engine.generate(replace(REQUEST, sampling=Sampling(steps=2)))[0]
     hook.remove()
@@ -152,16 +154,11 @@ def test_base_checkpoints_are_guided(base_engine: Engine) -> None:
 
 
 @pytest.mark.parametrize("factor", [math.nan, 1.0])
-def test_a_result_without_sound_is_an_error(engine: Engine, factor: float) -> None:
+def test_a_result_without_sound_is_an_error(engine: Engine, factor: float, monkeypatch: pytest.MonkeyPatch) -> None:
     # A velocity equal to the noise ends at zero after a single step.
-    hook = engine._loaded.transformer.register_forward_hook(
-        lambda _module, _args, kwargs, _output: (kwargs["hidden_states"] * factor,), with_kwargs=True
-    )
-    try:
-        with pytest.raises(SilentOutput, match="not numbers" if math.isnan(factor) else "zero everywhere"):
-            engine.generate(replace(REQUEST, sampling=Sampling(steps=1)))
-    finally:
-        hook.remove()
+    monkeypatch.setattr(Velocity, "__call__", lambda _self, latents, _level, *, unprompted: (latents * factor, None))
+    with pytest.raises(SilentOutput, match="not numbers" if math.isnan(factor) else "zero everywhere"):
+        engine.generate(replace(REQUEST, sampling=Sampling(steps=1)))
 
 
 def test_out_of_memory_names_what_to_try_and_the_next_request_works(

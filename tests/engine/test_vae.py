@@ -1,4 +1,4 @@
-"""Tiled decoding against decoding in one piece, with both autoencoders."""
+"""Tiled decoding and encoding against one piece, with both autoencoders."""
 
 from __future__ import annotations
 
@@ -6,10 +6,14 @@ import numpy as np
 import pytest
 import torch
 
+from studio.engine.audio.shape import Audio
 from studio.engine.engine import Engine
 from studio.engine.model_spec import Sound, VaeClass
 from studio.engine.spectral import SpectralAutoencoder
-from studio.engine.vae import Tile, chunk_frames, decode, tiles
+from studio.engine.vae import Tile, chunk_frames, decode, encode, encode_chunk_frames, encode_tiles, tiles
+from studio.errors import AudioError, Cancelled
+
+SPECTRAL = Sound(vae_class=VaeClass.SPECTRAL, sample_rate=24000, hop_length=960, channels=2, latent_channels=64)
 
 
 def test_one_tile_when_everything_fits() -> None:
@@ -42,11 +46,10 @@ def test_oobleck_in_tiles_equals_one_piece_away_from_the_edges(engine: Engine) -
 @torch.inference_mode()
 def test_the_spectral_autoencoder_in_tiles_equals_one_piece() -> None:
     vae = SpectralAutoencoder()
-    sound = Sound(vae_class=VaeClass.SPECTRAL, sample_rate=24000, hop_length=960, channels=2, latent_channels=64)
     latents = torch.randn(180, 64, generator=torch.Generator().manual_seed(0))
-    whole = decode(vae, sound, latents, 180)
+    whole = decode(vae, SPECTRAL, latents, 180)
     assert whole.shape == (2, 180 * 960)
-    np.testing.assert_allclose(decode(vae, sound, latents, 128), whole, atol=1e-3 * np.abs(whole).max())
+    np.testing.assert_allclose(decode(vae, SPECTRAL, latents, 128), whole, atol=1e-3 * np.abs(whole).max())
 
 
 def test_the_tile_size_follows_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -55,3 +58,102 @@ def test_the_tile_size_follows_the_device(monkeypatch: pytest.MonkeyPatch) -> No
     for free, frames in ((30.0, 512), (17.0, 384), (12.5, 256), (3.0, 128)):
         monkeypatch.setattr("studio.engine.vae.free_memory", lambda _device, free=free: free)
         assert chunk_frames(torch.device("cuda")) == frames
+
+
+def _music(sound: Sound, frames: int, more: int = 0) -> Audio:
+    draw = np.random.default_rng(0).uniform(-0.5, 0.5, (2, frames * sound.hop_length + more))
+    return draw.astype(np.float32)
+
+
+@torch.inference_mode()
+def test_oobleck_encodes_in_tiles_as_in_one_piece_away_from_the_edges(engine: Engine) -> None:
+    parts, sound = engine._loaded, engine.spec.sound
+    audio = _music(sound, 301)
+    whole = encode(parts.vae, sound, audio, 301)
+    assert (whole.shape, whole.dtype) == ((301, sound.latent_channels), torch.float32)
+    # Two seconds, 50 frames, reach further than the network: the tiles are equal everywhere.
+    torch.testing.assert_close(encode(parts.vae, sound, audio, 128), whole, atol=1e-5, rtol=0)
+    # With margins of 6 frames, less than the reach, only what lies near a seam (every 12 frames) may differ.
+    seams = np.array([tile.start for tile in encode_tiles(sound, audio.shape[1], 24)][1:])
+    assert seams.tolist() == list(range(12, 301, 12))
+    near = (np.abs(np.arange(301) + 0.5 - seams[:, None]) < 5).any(axis=0)
+    difference = (encode(parts.vae, sound, audio, 24) - whole).abs().amax(1).cpu().numpy()
+    assert difference[~near].max() < 1e-5 < difference[near].max()
+
+
+@torch.inference_mode()
+def test_the_spectral_autoencoder_encodes_in_tiles_as_in_one_piece() -> None:
+    vae, audio = SpectralAutoencoder(), _music(SPECTRAL, 200, more=100)
+    audio[:, 60 * 960 :] *= np.linspace(1, 0, audio.shape[1] - 60 * 960, dtype=np.float32)
+    whole = encode(vae, SPECTRAL, audio, 200)
+    assert whole.shape == (200, 64)
+    direct = vae.encode(torch.from_numpy(audio)[None]).latent_dist.mode()[0].T
+    torch.testing.assert_close(whole, direct, atol=0, rtol=0)
+    torch.testing.assert_close(encode(vae, SPECTRAL, audio, 128), whole, atol=1e-3, rtol=0)
+
+
+@torch.inference_mode()
+def test_a_seed_gives_the_same_latents_whatever_the_tiles(engine: Engine) -> None:
+    parts, sound = engine._loaded, engine.spec.sound
+    audio = _music(sound, 150)
+
+    def sampled(chunk: int, seed: int) -> torch.Tensor:
+        return encode(parts.vae, sound, audio, chunk, torch.Generator().manual_seed(seed))
+
+    torch.testing.assert_close(sampled(150, 1), sampled(128, 1), atol=1e-5, rtol=0)
+    assert not torch.equal(sampled(150, 1), sampled(150, 2))
+    posterior = parts.vae.encode(torch.from_numpy(audio)[None]).latent_dist
+    mean = encode(parts.vae, sound, audio, 150)
+    torch.testing.assert_close(mean, posterior.mean[0].T)
+    noise = torch.randn(mean.shape, generator=torch.Generator().manual_seed(1))
+    torch.testing.assert_close(sampled(150, 1), mean + posterior.std[0].T * noise, atol=1e-6, rtol=0)
+
+
+@torch.inference_mode()
+def test_the_deterministic_autoencoder_ignores_the_seed() -> None:
+    vae, audio = SpectralAutoencoder(), _music(SPECTRAL, 10)
+    seeded = encode(vae, SPECTRAL, audio, 10, torch.Generator().manual_seed(1))
+    assert torch.equal(seeded, encode(vae, SPECTRAL, audio, 10))
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize(("frames", "more"), [(1, 0), (1, 95), (7, 0), (7, 1), (7, 95), (40, 50)])
+def test_only_whole_frames_are_encoded(engine: Engine, frames: int, more: int) -> None:
+    parts, sound = engine._loaded, engine.spec.sound
+    audio = _music(sound, frames, more)
+    for chunk in (4, 100):
+        assert encode(parts.vae, sound, audio, chunk).shape == (frames, sound.latent_channels)
+    spectral = _music(SPECTRAL, frames, more)
+    assert encode(SpectralAutoencoder(), SPECTRAL, spectral, 100).shape == (frames, 64)
+
+
+def test_less_than_a_frame_and_broken_numbers_are_refused(engine: Engine) -> None:
+    parts, sound = engine._loaded, engine.spec.sound
+    with pytest.raises(AudioError, match="95 samples, less than one latent frame of 96"):
+        encode(parts.vae, sound, np.zeros((2, 95), np.float32), 100)
+    endless = np.full((2, 960), np.inf, np.float32)
+    with torch.inference_mode(), pytest.raises(AudioError, match="not numbers; try dtype float32"):
+        encode(parts.vae, sound, endless, 100)
+
+
+@torch.inference_mode()
+def test_encoding_says_which_tile_comes_next_and_can_be_stopped(engine: Engine) -> None:
+    parts, sound = engine._loaded, engine.spec.sound
+    audio, heard = _music(sound, 100), []
+
+    def before_tile(number: int) -> None:
+        heard.append(number)
+        if number == 2:
+            raise Cancelled("stopped")
+
+    with pytest.raises(Cancelled):
+        encode(parts.vae, sound, audio, 16, before_tile=before_tile)
+    assert heard == [0, 1, 2]
+    assert len(encode_tiles(sound, audio.shape[1], 16)) == 25
+
+
+def test_the_encoders_tile_follows_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert encode_chunk_frames(SPECTRAL, torch.device("cpu")) == 375
+    for free, frames in ((30.0, 750), (6.0, 375)):
+        monkeypatch.setattr("studio.engine.vae.free_memory", lambda _device, free=free: free)
+        assert encode_chunk_frames(SPECTRAL, torch.device("cuda")) == frames

@@ -11,9 +11,10 @@ import numpy as np
 
 from studio.config import Settings
 from studio.engine.model_spec import FAMILIES, Family, ModelSpec, Sound, VaeClass
-from studio.engine.requests import AudioFormat, TextToMusic, settings_of
+from studio.engine.requests import AudioFormat, TextToMusic
 from studio.engine.results import Take
 from studio.engine.run import Phase, Run
+from studio.engine.snapshot import settings_of
 from studio.jobs.spec import Generate, Initialize
 from studio.storage.database import Database
 from studio.storage.migrate import migrate
@@ -32,6 +33,7 @@ def spec(name: str = "fake") -> ModelSpec:
         duration=10.0,
         max_duration=60.0,
         sound=Sound(vae_class=VaeClass.SPECTRAL, sample_rate=RATE, hop_length=320, channels=1, latent_channels=8),
+        codes=True,
     )
 
 

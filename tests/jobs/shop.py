@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from studio.config import Settings
-from studio.engine.requests import settings_of
+from studio.engine.snapshot import settings_of
 from studio.jobs.queue import Queue
 from studio.jobs.recovery import Recovery
 from studio.jobs.spec import Generate, Payload

@@ -16,9 +16,10 @@ from streamlit.testing.v1 import AppTest
 
 from studio.config import ROOT, Settings
 from studio.engine.model_spec import ModelSpec, spec_for
-from studio.engine.requests import TextToMusic, settings_of
+from studio.engine.requests import TextToMusic
 from studio.engine.results import Take
 from studio.engine.run import Phase, Run
+from studio.engine.snapshot import settings_of
 from studio.services import Studio, open_studio
 from studio.services.views import WorkerState
 from studio.ui import runtime

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from studio.engine.requests import MAX_SEED
+from studio.engine.sampling import MAX_SEED
 from studio.errors import InvalidRequest
 from studio.services.forms import DEFAULTS, audio_format, build_request, complete_form
 from studio.services.seeds import seeds_for

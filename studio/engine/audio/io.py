@@ -10,12 +10,12 @@ import numpy as np
 import soundfile
 
 from studio.engine.audio.shape import Audio
+from studio.engine.audio.stream import join, open_stream
 from studio.engine.requests import AudioFormat
 from studio.errors import AudioError
 
 BLOCK = 1 << 16  # frames a write; libsndfile crashes when one call brings minutes of compressed audio
 MP3_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)  # Hz, all the format knows
-_UNKNOWN_SIZES = (0, 0xFFFFFFFF)  # what streaming writers leave in a RIFF header
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,20 +59,12 @@ def write_audio(path: Path, audio: Audio, sample_rate: int, audio_format: AudioF
 
 
 def read_audio(path: Path) -> tuple[Audio, int]:
-    """Read a wav, flac, mp3 or ogg file; gives float32 `[channels, samples]` and the sample rate in Hz.
+    """Read a whole audio file as it is; gives float32 `[channels, samples]` and the sample rate in Hz.
 
-    Raises AudioError for a file that is missing, no audio, truncated, empty or holds NaN.
+    Raises AudioError for a file that is missing, no audio, truncated, damaged, empty or holds NaN; see stream.py.
     """
-    try:
-        with soundfile.SoundFile(path) as file:
-            promised, rate = file.frames, int(file.samplerate)
-            audio: Audio = np.ascontiguousarray(file.read(dtype="float32", always_2d=True).T)
-    except (OSError, soundfile.SoundFileError) as error:
-        raise AudioError(f"{path.name} can't be read as audio: {error}") from error
-    if audio.shape[1] < promised or _is_cut_riff(path):
-        raise AudioError(f"{path.name} is truncated: it ends before the length its header states")
-    _check(audio, path.name)
-    return audio, rate
+    with open_stream(path, path.name) as stream:
+        return join(stream.blocks, stream.channels), stream.rate
 
 
 def _write(path: Path, audio: Audio, sample_rate: int, encoding: _Encoding) -> None:
@@ -95,13 +87,3 @@ def _check(audio: Audio, name: str) -> None:
         raise AudioError(f"{name} holds no samples")
     if not np.isfinite(audio).all():
         raise AudioError(f"{name} holds samples that are not numbers (NaN or infinite)")
-
-
-def _is_cut_riff(path: Path) -> bool:
-    """Whether a wav file is shorter than its RIFF header states; libsndfile reads such files without a word."""
-    with path.open("rb") as stream:
-        start = stream.read(8)
-    if start[:4] != b"RIFF":
-        return False
-    stated = int.from_bytes(start[4:8], "little")
-    return stated not in _UNKNOWN_SIZES and path.stat().st_size < stated + 8

@@ -20,6 +20,11 @@ class Posterior:
 
     mean: Tensor  # [B, 64, T]
 
+    @property
+    def std(self) -> Tensor:
+        """Return zeros, `[B, 64, T]`."""
+        return torch.zeros_like(self.mean)
+
     def mode(self) -> Tensor:
         """Return the latents, `[B, 64, T]`."""
         return self.mean
