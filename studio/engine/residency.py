@@ -33,7 +33,7 @@ class Residency:
     ) -> None:
         """Place every part of the model, each by its component name; `moved` hears of every later move."""
         self._parts = {name: part for name, part in parts.items() if part is not None}
-        self._device = device
+        self.device = device
         self._moved = moved
         self._working: dict[str, int] = {}
         self.offloaded = frozenset(name for name in self._parts if offload and (name != DIT or offload_dit))
@@ -66,7 +66,7 @@ class Residency:
         self._working[name] = self._working.get(name, 0) + 1
         entered.append(name)
         if self._working[name] == 1:
-            self._carry(name, self._device)
+            self._carry(name, self.device)
 
     def _leave(self, entered: list[str]) -> None:
         left = False
@@ -77,7 +77,7 @@ class Residency:
                 self._carry(name, HOME)
                 left = True
         if left:
-            release(self._device)
+            release(self.device)
 
     def _carry(self, name: str, place: torch.device) -> None:
         if self._moved is not None:

@@ -201,7 +201,7 @@ def test_fusing_into_int8_is_refused_with_the_reason(tmp_path: Path) -> None:
     adapters = Adapters(dit)
     adapters.load(write(tmp_path / "voice"))
     before = velocity(dit)
-    with pytest.raises(InvalidRequest, match="quantization must be none to fuse.*rounded to int8.*got 'int8'"):
+    with pytest.raises(InvalidRequest, match=r"quantization must be none to fuse.*rounded to int8.*got 'int8'"):
         adapters.fuse()
     assert torch.equal(velocity(dit), before)
 
