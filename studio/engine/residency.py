@@ -89,7 +89,8 @@ class Residency:
         # Weights made in inference mode could never be changed outside of it, by an adapter for instance.
         with torch.inference_mode(mode=False):
             if name in self._dtypes:
-                part.to(place, torch.float32 if place == HOME else self._dtypes[name])
+                # torch's own, for that of diffusers' classes warns of every cast.
+                nn.Module.to(part, place, torch.float32 if place == HOME else self._dtypes[name])
             else:
                 part.to(place)  # int8 weights can be moved, but not cast
 

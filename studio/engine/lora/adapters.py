@@ -7,6 +7,7 @@ off therefore restores the model bit by bit.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -96,11 +97,10 @@ class Adapters:
         held = _Held(adapter, f"slot{self._count}", tuple(places))
         self._count += 1
         self._held[name] = held
-        try:
+        with ExitStack() as failed:
+            failed.callback(self.unload, name)  # a wrapper without its weights would make noise
             self._inject(info, places, held.slot)
-        except BaseException:  # a wrapper without its weights would make noise
-            self.unload(name)
-            raise
+            failed.pop_all()
         self._enabled = True
         self._apply()
         return adapter
