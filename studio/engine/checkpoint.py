@@ -87,13 +87,14 @@ TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")
 def find_checkpoints(dirs: Iterable[Path]) -> list[CheckpointInfo]:
     """List every checkpoint of either layout directly inside `dirs`, sorted by name; broken ones too.
 
-    Missing directories hold nothing. A name found twice is listed once, from the earlier directory.
+    Missing directories hold nothing, folders with a leading dot are still being written. A name found twice is listed
+    once, from the earlier directory.
     """
     dirs = [directory for directory in dirs if directory.is_dir()]
     found: dict[str, CheckpointInfo] = {}
     for directory in dirs:
         for folder in sorted(directory.iterdir()):
-            if layout_of(folder) is not None:
+            if not folder.name.startswith(".") and layout_of(folder) is not None:
                 info = _inspect(folder, dirs)
                 found.setdefault(info.name, info)
     return [found[name] for name in sorted(found)]

@@ -18,7 +18,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from studio.engine.checkpoint import SILENCE, Checkpoint, Layout
-from studio.engine.convert import KEPT, NULL_CONDITION, Network, misplaced, network_configs, original_name
+from studio.engine.convert import KEPT, Network, misplaced, network_configs, original_name
 from studio.engine.model_spec import VaeClass, is_wide, read_json
 from studio.engine.original import Weights, read_silence
 from studio.engine.run import Phase, Run
@@ -239,7 +239,7 @@ def load_original_models(
     for network, model in networks.items():
         _check_shapes(model, stored[network], state, origin)
     if silence is not None:
-        _set_silence(models.condition_encoder, silence.to(dtype or state[NULL_CONDITION].dtype))
+        _set_silence(models.condition_encoder, silence.to(dtype))
     for network, model in networks.items():
         before(network)
         weights = {name: state[key].to(device, dtype) for name, key in stored[network].items()}
