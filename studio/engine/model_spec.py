@@ -128,6 +128,25 @@ def spec_for(path: Path) -> ModelSpec:
     )
 
 
+def original_spec(path: Path, vae: Path) -> ModelSpec:
+    """Read the spec of the DiT folder `path` in the original layout, whose autoencoder lies in the folder `vae`.
+
+    Folder names say nothing about the family. Raises CheckpointError as `spec_for` does.
+    """
+    file = path / "config.json"
+    config = read_json(file)
+    family = _family(config, file)
+    return ModelSpec(
+        name=path.name,
+        family=family,
+        wide=is_wide(config),
+        defaults=FAMILIES[family],
+        duration=DEFAULT_DURATION,
+        max_duration=MAX_DURATION,
+        sound=_sound(vae / "config.json"),
+    )
+
+
 def is_wide(config: Mapping[str, object]) -> bool:
     """Whether a DiT is an XL one: wider than its condition encoder (engine.md 1.3)."""
     return config.get("encoder_hidden_size") not in (None, config.get("hidden_size"))
@@ -155,14 +174,22 @@ def _own_statements(index: Path) -> dict[str, object]:
 
 
 def _family(config: Mapping[str, object], file: Path) -> Family:
-    """Turbo has a flag of its own; the others are told from the version's name (engine.md 1.4, 1.5)."""
-    version = str(config.get("model_version") or "").lower()
-    if config.get("is_turbo") is True:
+    """Turbo has a flag of its own; model_version tells the others, and turbo too where the flag is absent.
+
+    engine.md 1.4, 1.5. AceStepConfig would take an absent model_version for turbo, flag or no flag; guessing here would
+    give a base model eight steps without guidance, so it is refused.
+    """
+    turbo, version = config.get("is_turbo"), str(config.get("model_version") or "").lower()
+    if turbo is not None and not isinstance(turbo, bool):
+        raise CheckpointError(f"{file}: is_turbo must be true or false, got {turbo!r}")
+    if turbo:
         return Family.TURBO
-    for family in Family:
-        if family in version:
-            return family
-    raise CheckpointError(f"{file}: model_version {version!r} names no known family (turbo, sft, base)")
+    named = next((family for family in Family if family in version), None)
+    if named is None:
+        raise CheckpointError(f"{file}: model_version {version!r} names no known family (turbo, sft, base)")
+    if named is Family.TURBO and turbo is False:
+        raise CheckpointError(f"{file}: is_turbo is false, but model_version is {version!r}; one of them is wrong")
+    return named
 
 
 def _sound(file: Path) -> Sound:
@@ -172,7 +199,7 @@ def _sound(file: Path) -> Sound:
         ratios = config.get("downsampling_ratios")
         if not isinstance(ratios, list) or not ratios:
             raise CheckpointError(f"{file}: downsampling_ratios must be a list of whole numbers, got {ratios!r}")
-        hop: object = math.prod(_whole(ratio, "downsampling_ratios", file) for ratio in ratios)
+        hop: object = math.prod(_even(ratio, "downsampling_ratios", file) for ratio in ratios)
         latents = config.get("decoder_input_channels")
     elif name == VaeClass.SPECTRAL:
         hop, latents = config.get("hop_length"), config.get("latent_channels")
@@ -192,6 +219,13 @@ def _whole(value: object, key: str, file: Path) -> int:
     if type(value) is not int or value < 1:
         raise CheckpointError(f"{file}: {key} must be a whole number above 0, got {value!r}")
     return value
+
+
+def _even(value: object, key: str, file: Path) -> int:
+    """An Oobleck layer with an odd ratio decodes one sample less than a whole frame of its input."""
+    if (whole := _whole(value, key, file)) % 2:
+        raise CheckpointError(f"{file}: {key} must be even numbers, or sound is cut short at every layer, got {whole}")
+    return whole
 
 
 def _number(value: object, key: str, file: Path) -> float:
