@@ -114,6 +114,26 @@ def test_a_plain_mp3_cut_between_two_frames_leaves_no_trace(folder: Path, tmp_pa
     assert notes_of(tmp_path / "a.mp3") == []
 
 
+def test_two_mp3_files_one_behind_the_other_are_read_as_far_as_the_first_states(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "a.mp3").write_bytes((folder / "xing.mp3").read_bytes() * 2)
+    assert read_audio(tmp_path / "a.mp3")[0].shape[1] == pytest.approx(SECONDS * RATE, abs=2400)
+    (note,) = notes_of(tmp_path / "a.mp3")
+    assert note == "a.mp3 holds more than the 4.0 s it states; what comes after them was not read"
+
+
+def test_pictures_and_titles_in_the_way_of_the_sound_are_passed_over(folder: Path, tmp_path: Path) -> None:
+    plain, frame = (folder / "plain.mp3").read_bytes(), b"\xff\xfb\x94\x64"
+    size = 1 << 20  # written seven bits a byte
+    tag = b"ID3\x03\x00\x00" + bytes([size >> shift & 127 for shift in (21, 14, 7, 0)]) + frame * (size // 4)
+    (tmp_path / "a.mp3").write_bytes(tag + plain + b"TAG" + frame * 31 + b"\x00")
+    np.testing.assert_array_equal(read_audio(tmp_path / "a.mp3")[0], read_audio(folder / "plain.mp3")[0])
+    assert notes_of(tmp_path / "a.mp3") == []
+    encode(tmp_path / "a.m4a", two_tones(1), RATE, "aac")
+    latin = (tmp_path / "a.m4a").read_bytes().replace(b"SoundHandler", b"S\xfcndHandler ")
+    (tmp_path / "a.m4a").write_bytes(latin)
+    assert pitch(read_audio(tmp_path / "a.m4a")[0][0, :RATE], RATE) == 440.0
+
+
 @pytest.mark.parametrize("name", ["plain.mp3", "a.aac", "a.m4a"])
 def test_damage_in_the_middle_is_not_passed_over(folder: Path, tmp_path: Path, name: str) -> None:
     content = bytearray((folder / name).read_bytes())

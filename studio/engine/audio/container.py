@@ -93,7 +93,9 @@ def find_track(path: Path, name: str, reason: str) -> Track:
 def _open(path: Path) -> InputContainer:
     import av
 
-    return av.open(str(path), options={"format_whitelist": FORMATS})
+    # Titles and the like needn't be UTF-8, and nobody asks for them here.
+    options = {"format_whitelist": FORMATS, "protocol_whitelist": "file"}
+    return av.open(str(path), options=options, metadata_errors="replace")
 
 
 def _decoded(packet: Packet[AudioStream]) -> tuple[list[AudioFrame], bool]:

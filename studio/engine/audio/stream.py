@@ -90,12 +90,21 @@ def _from_soundfile(path: Path, name: str, file: soundfile.SoundFile) -> Stream:
     if ends_before_its_header_says(path):
         raise AudioError(f"{name} is truncated: it ends before the length its header states")
     notes = []
+    if frames is not None and frames.goes_on:
+        notes.append(f"{name} holds more than the {seconds:.1f} s it states; what comes after them was not read")
     if (frames is not None and frames.stated is None and frames.cut) or lacks_its_last_page(path):
         notes.append(f"{name} ends in the middle of its data and may be truncated; what there is of it was read")
-    return Stream(rate, channels, seconds, checked(_soundfile_blocks(file, name, frames), name), notes)
+    return Stream(rate, channels, seconds, checked(_soundfile_blocks(file, name, _promised(file, frames)), name), notes)
 
 
-def _soundfile_blocks(file: soundfile.SoundFile, name: str, frames: Mp3Frames | None) -> Iterator[Block]:
+def _promised(file: soundfile.SoundFile, frames: Mp3Frames | None) -> int:
+    """Return how many samples must come; libsndfile only estimates the length of an mp3 that doesn't state it."""
+    if file.format != "MP3":
+        return int(file.frames)
+    return int((frames.seconds - PADDING) * file.samplerate) if frames is not None else 0
+
+
+def _soundfile_blocks(file: soundfile.SoundFile, name: str, promised: int) -> Iterator[Block]:
     """Read to the end and compare what came with what was promised."""
     size = max(1, BLOCK_SAMPLES // file.channels)
     rate, read = file.samplerate, 0
@@ -105,10 +114,8 @@ def _soundfile_blocks(file: soundfile.SoundFile, name: str, frames: Mp3Frames | 
             yield block
     except soundfile.SoundFileError as error:
         raise AudioError(f"{name} can't be read beyond {read / rate:.1f} s: {_reason(error)}") from error
-    # libsndfile only estimates the length of an mp3 that doesn't state it.
-    least = file.frames if frames is None else (frames.seconds - PADDING) * rate
-    if read < least:
-        raise AudioError(_truncated(name, read / rate, least / rate))
+    if read < promised:
+        raise AudioError(_truncated(name, read / rate, promised / rate))
 
 
 def checked(blocks: Iterable[Block], name: str) -> Iterator[Block]:
