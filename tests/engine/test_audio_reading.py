@@ -17,8 +17,9 @@ from studio.errors import AudioError
 
 RATE = 48000  # opus knows no other that the rest know too
 SECONDS = 4
-ENDS_UNSTATED = ("a.ogg", "a.opus", "a.aac", "plain.mp3")
+ENDS_UNSTATED = ("a.ogg", "a.opus", "flac.ogg", "a.aac", "plain.mp3", "parts.mp4")
 STATED = ("a.wav", "a.aiff", "a.flac", "a.m4a", "a.webm", "xing.mp3")
+RECORDED = "live.webm"  # as browsers write it: without a length
 
 
 def encode(path: Path, audio: Audio, rate: int, codec: str, layout: str = "stereo", **options: str) -> None:
@@ -45,11 +46,16 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place, audio = tmp_path_factory.mktemp("formats"), two_tones(SECONDS)
     for name in ("a.wav", "a.aiff", "a.flac", "xing.mp3"):
         soundfile.write(place / name, audio.T, RATE)
-    encode(place / "a.ogg", audio, RATE, "libvorbis" if "libvorbis" in av.codecs_available else "libopus")
+    with soundfile.SoundFile(place / "a.ogg", "w", RATE, 2, format="OGG", subtype="VORBIS") as file:
+        for start in range(0, audio.shape[1], RATE):  # libsndfile crashes when it gets all at once
+            file.write(audio[:, start : start + RATE].T)
     encode(place / "a.opus", audio, RATE, "libopus")
     encode(place / "a.m4a", audio, RATE, "aac", movflags="+faststart")
     encode(place / "a.aac", audio, RATE, "aac")
     encode(place / "a.webm", audio, RATE, "libopus")
+    encode(place / "flac.ogg", audio, RATE, "flac")
+    encode(place / "parts.mp4", audio, RATE, "aac", movflags="frag_keyframe+empty_moov", frag_duration="500000")
+    encode(place / RECORDED, audio, RATE, "libopus", live="1")
     encode(place / "plain.mp3", audio, RATE, "libmp3lame", write_xing="0", id3v2_version="0")
     encode(place / "tagged.mp3", audio, RATE, "libmp3lame", id3v2_version="3", write_id3v1="1")
     return place
@@ -73,7 +79,7 @@ def halved(path: Path, place: Path) -> Path:
     return cut
 
 
-@pytest.mark.parametrize("name", [*STATED, *ENDS_UNSTATED, "tagged.mp3"])
+@pytest.mark.parametrize("name", [*STATED, *ENDS_UNSTATED, RECORDED, "tagged.mp3"])
 def test_every_format_comes_in_whole_and_on_its_own_channel(folder: Path, name: str) -> None:
     audio, rate = read_audio(folder / name)
     assert (rate, audio.shape[0], audio.dtype) == (RATE, 2, np.float32)
@@ -101,7 +107,7 @@ def test_a_cut_mp3_is_told_by_its_first_frame(folder: Path, tmp_path: Path) -> N
 def test_a_cut_file_that_states_no_length_is_read_with_a_note(folder: Path, tmp_path: Path, name: str) -> None:
     cut = halved(folder / name, tmp_path)
     audio, rate = read_audio(cut)
-    assert 1.5 < audio.shape[1] / rate < 2.5
+    assert 0.9 < audio.shape[1] / rate < 2.5  # an ogg page may hold a second
     assert pitch(audio[0, : rate // 2], rate) == pytest.approx(440, abs=3)
     (note,) = notes_of(cut)
     assert note.startswith(f"{name} ends in the middle")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from studio.engine.audio.ending import looks_cut
 from studio.errors import AudioError
 
 if TYPE_CHECKING:  # FFmpeg is loaded when a file needs it
@@ -51,10 +52,8 @@ class Track:
         seconds = read / self.rate
         if self.stated is not None and seconds < self.stated - PADDING:
             raise AudioError(f"{self.name} is truncated: it holds {seconds:.1f} s of the {self.stated:.1f} s it states")
-        if broken:
-            notes.append(
-                f"{self.name} ends in the middle of its data and may be truncated; what there is of it was read"
-            )
+        if broken and not notes:
+            notes.append(looks_cut(self.name))
 
     def _converted(self, frames: Iterable[AudioFrame]) -> Iterator[NDArray[np.float32]]:
         from av import AudioResampler
