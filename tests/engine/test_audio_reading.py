@@ -113,6 +113,14 @@ def test_a_cut_file_that_states_no_length_is_read_with_a_note(folder: Path, tmp_
     assert note.startswith(f"{name} ends in the middle")
 
 
+@pytest.mark.parametrize("name", ["a.ogg", "a.opus", "flac.ogg"])
+def test_an_ogg_file_without_its_last_page_is_read_with_a_note(folder: Path, tmp_path: Path, name: str) -> None:
+    content = (folder / name).read_bytes()
+    (tmp_path / name).write_bytes(content[: content.rindex(b"OggS")])
+    (note,) = notes_of(tmp_path / name)
+    assert note.startswith(f"{name} ends in the middle")
+
+
 def test_a_plain_mp3_cut_between_two_frames_leaves_no_trace(folder: Path, tmp_path: Path) -> None:
     # 128 kbit/s at 48 kHz: every frame has 384 bytes. Nothing in such a file can tell; the docstring says so.
     (tmp_path / "a.mp3").write_bytes((folder / "plain.mp3").read_bytes()[: 384 * 50])
@@ -183,11 +191,11 @@ def test_files_without_usable_audio_are_refused_without_naming_their_folder(tmp_
 
 def test_a_playlist_can_not_make_the_studio_open_another_file(folder: Path, tmp_path: Path) -> None:
     lines = ["#EXTM3U", "#EXT-X-TARGETDURATION:4", "#EXTINF:4,", str(folder / "a.aac"), "#EXT-X-ENDLIST"]
-    (tmp_path / "list.m4a").write_text("\n".join(lines))
-    with av.open(str(tmp_path / "list.m4a"), format="hls") as file:
+    (tmp_path / "list.m3u8").write_text("\n".join(lines))
+    with av.open(str(tmp_path / "list.m3u8"), format="hls") as file:
         assert len(file.streams.audio) == 1  # FFmpeg itself would
-    with pytest.raises(AudioError, match=r"^list\.m4a can't be read as audio"):
-        read_audio(tmp_path / "list.m4a")
+    with pytest.raises(AudioError, match=r"^list\.m3u8 can't be read as audio"):
+        read_audio(tmp_path / "list.m3u8")
 
 
 def test_a_film_gives_its_sound_and_a_picture_none(tmp_path: Path) -> None:

@@ -140,6 +140,17 @@ def test_only_whole_frames_are_encoded(engine: Engine, frames: int, more: int) -
     assert encode(SpectralAutoencoder(), SPECTRAL, spectral, 100).shape == (frames, 64)
 
 
+@torch.inference_mode()
+def test_what_is_left_after_the_last_whole_frame_is_heard_in_it(engine: Engine) -> None:
+    parts, sound = engine._loaded, engine.spec.sound
+    audio = _music(sound, 150, more=95)
+    direct = parts.vae.encode(torch.from_numpy(audio)[None]).latent_dist.mean[0].T
+    for chunk in (128, 150):
+        torch.testing.assert_close(encode(parts.vae, sound, audio, chunk), direct, atol=1e-5, rtol=0)
+    whole = np.ascontiguousarray(audio[:, : 150 * sound.hop_length])
+    assert (encode(parts.vae, sound, whole, 150) - direct)[-1].abs().max() > 1e-4
+
+
 def test_less_than_a_frame_and_broken_numbers_are_refused(engine: Engine) -> None:
     parts, sound = engine._loaded, engine.spec.sound
     with pytest.raises(AudioError, match="95 samples, less than one latent frame of 96"):
