@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
@@ -120,7 +120,7 @@ def spec_for(path: Path) -> ModelSpec:
         name=str(own.get("name", path.name)),
         family=family,
         wide=is_wide(config),
-        defaults=FAMILIES[family],
+        defaults=_defaults(family, own, index),
         duration=_number(own.get("default_duration", DEFAULT_DURATION), "default_duration", index),
         max_duration=_number(own.get("max_duration", MAX_DURATION), "max_duration", index),
         sound=_sound(path / "vae" / "config.json"),
@@ -144,6 +144,7 @@ def original_spec(path: Path, vae: Path) -> ModelSpec:
         duration=DEFAULT_DURATION,
         max_duration=MAX_DURATION,
         sound=_sound(vae / "config.json"),
+        codes=True,
     )
 
 
@@ -171,6 +172,17 @@ def _own_statements(index: Path) -> dict[str, object]:
     if not isinstance(own, dict):
         raise CheckpointError(f"{index}: studio must be a JSON object, got {own!r}")
     return own
+
+
+def _defaults(family: Family, own: Mapping[str, object], index: Path) -> Defaults:
+    """The family's table row, narrowed to the tasks a checkpoint says it was trained for."""
+    row = FAMILIES[family]
+    stated = own.get("tasks")
+    if stated is None:
+        return row
+    if not isinstance(stated, list) or not stated or not set(stated) <= set(row.tasks):
+        raise CheckpointError(f"{index}: tasks must list some of {', '.join(row.tasks)}, got {stated!r}")
+    return replace(row, tasks=tuple(task for task in row.tasks if task in stated))
 
 
 def _family(config: Mapping[str, object], file: Path) -> Family:
