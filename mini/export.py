@@ -23,7 +23,12 @@ INDEX = {
     "vae": ["studio.engine.spectral", "SpectralAutoencoder"],
     "text_encoder": ["transformers", "Qwen3Model"],
     "tokenizer": ["transformers", "PreTrainedTokenizerFast"],
-    "studio": {"name": NAME, "default_duration": DEFAULT_SECONDS, "max_duration": MOST_SECONDS},
+    "studio": {
+        "name": NAME,
+        "default_duration": DEFAULT_SECONDS,
+        "max_duration": MOST_SECONDS,
+        "tasks": ["text2music"],
+    },
 }
 
 

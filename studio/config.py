@@ -26,6 +26,8 @@ class Settings:
     database_url: str = ""  # empty: SQLite in data_dir
     models_dir: Path = field(default_factory=lambda: ROOT / "data" / "models")  # bundled checkpoints
     checkpoints_dir: Path = field(default_factory=lambda: ROOT / "data" / "checkpoints")  # the user's own
+    huggingface_endpoint: str = ""  # empty: the public hub, or what huggingface_hub itself is set to
+    modelscope_endpoint: str = ""  # empty: the public hub
     model: str = ""  # checkpoint to initialise at start; empty: none
     device: str = "auto"
     host: str = "127.0.0.1"

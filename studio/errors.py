@@ -6,6 +6,7 @@ StudioError
 ├── PermissionDenied    this person may not do that
 ├── LinkExpired         a signed link is too old or was changed
 ├── CheckpointError     a model folder can't be used
+├── FetchFailed         a published checkpoint can't be downloaded
 ├── AudioError          an audio file can't be read or written
 ├── ModelNotReady       no model is loaded yet
 ├── OutOfMemory         the device has too little memory for this request
@@ -50,6 +51,10 @@ class LinkExpired(StudioError):
 
 class CheckpointError(StudioError):
     """A model folder is missing, incomplete, damaged or of an unknown kind."""
+
+
+class FetchFailed(StudioError):
+    """A published checkpoint can't be downloaded."""
 
 
 class AudioError(StudioError):

@@ -6,7 +6,9 @@ import argparse
 import json
 import secrets
 import sys
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from studio.cli.asking import add_request_arguments, request_from
 from studio.cli.text import Commands, _
@@ -14,6 +16,9 @@ from studio.config import Settings, load_settings
 from studio.engine.requests import AudioFormat, Request
 from studio.engine.results import Take
 from studio.engine.run import Phase, Run
+
+if TYPE_CHECKING:  # needs torch, which only making music does
+    from studio.engine.engine import Engine
 
 BUNDLED = "acestep-mini-turbo"
 
@@ -35,6 +40,7 @@ def add_to(commands: Commands[argparse.ArgumentParser]) -> None:
     parser.add_argument(
         "--out", type=Path, required=True, metavar="DIR", help=_("folder for the files; made when missing")
     )
+    parser.add_argument("--lrc", action="store_true", help=_("also write when each line is sung, as .lrc"))
     parser.add_argument("--json", action="store_true", help=_("print one JSON object a take"))
     parser.set_defaults(run=run)
 
@@ -43,25 +49,38 @@ def run(args: argparse.Namespace) -> int:
     """Generate, write and print the takes of one request."""
     request = request_from(args)
     settings = load_settings()
-    for path, take in zip(*_make(args, request, settings), strict=True):
-        print(json.dumps(row(path, take)) if args.json else path)
+    for made in _make(args, request, settings):
+        print(json.dumps(made.row()) if args.json else made.file)
     return 0
 
 
-def row(path: Path, take: Take) -> dict[str, object]:
-    """Return what --json prints of one take."""
-    return {
-        "file": str(path),
-        "seed": take.seed,
-        "duration": take.duration,
-        "sample_rate": take.sample_rate,
-        "requested": dict(take.requested),
-        "effective": dict(take.effective),
-        "timings": dict(take.timings),
-    }
+@dataclass(frozen=True, slots=True)
+class Made:
+    """One take and the files written of it."""
+
+    file: Path
+    take: Take
+    lyric_times: Path | None
+    lyric_score: float | None
+
+    def row(self) -> dict[str, object]:
+        """Return what --json prints."""
+        take = self.take
+        row: dict[str, object] = {
+            "file": str(self.file),
+            "seed": take.seed,
+            "duration": take.duration,
+            "sample_rate": take.sample_rate,
+            "requested": dict(take.requested),
+            "effective": dict(take.effective),
+            "timings": dict(take.timings),
+        }
+        if self.lyric_times is not None:
+            row |= {"lrc": str(self.lyric_times), "lyric_score": self.lyric_score}
+        return row
 
 
-def _make(args: argparse.Namespace, request: Request, settings: Settings) -> tuple[list[Path], list[Take]]:
+def _make(args: argparse.Namespace, request: Request, settings: Settings) -> list[Made]:
     from studio.engine.audio.io import check_rate, write_audio
     from studio.engine.engine import Engine
 
@@ -76,11 +95,22 @@ def _make(args: argparse.Namespace, request: Request, settings: Settings) -> tup
     takes = engine.generate(request, Run(progress))
     args.out.mkdir(parents=True, exist_ok=True)
     batch = secrets.token_hex(4)
-    paths = [args.out / f"{batch}-{number}-{take.seed}.{args.format}" for number, take in enumerate(takes, 1)]
-    for number, (path, take) in enumerate(zip(paths, takes, strict=True), 1):
+    made = []
+    for number, take in enumerate(takes, 1):
         progress(Phase.SAVING, number, len(takes))
+        path = args.out / f"{batch}-{number}-{take.seed}.{args.format}"
         write_audio(path, take.audio, take.sample_rate, AudioFormat(args.format))
-    return paths, takes
+        made.append(_with_lyric_times(engine, path, take) if args.lrc else Made(path, take, None, None))
+    return made
+
+
+def _with_lyric_times(engine: Engine, path: Path, take: Take) -> Made:
+    timed = engine.time_lyrics(take)
+    for note in timed.notes:
+        print(note, file=sys.stderr)
+    times = path.with_suffix(".lrc")
+    times.write_text(timed.lrc + "\n", encoding="utf-8")
+    return Made(path, take, times, timed.score)
 
 
 class _Progress:

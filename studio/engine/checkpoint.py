@@ -1,22 +1,37 @@
-"""Finds checkpoints in the diffusers layout and says exactly what is wrong with a broken one.
+"""Finds checkpoints in the diffusers or the original layout and says exactly what is wrong with a broken one.
 
 Only names, sizes and headers are read, so a check takes milliseconds whatever the model's size, and needs no torch.
+Code that lies in a checkpoint is never imported.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import zipfile
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 
-from studio.engine.model_spec import ModelSpec, VaeClass, read_json, spec_for
+from studio.engine.convert import NULL_CONDITION, PREFIXES, network_configs
+from studio.engine.manifest import check_sizes
+from studio.engine.model_spec import ModelSpec, VaeClass, original_spec, read_json, spec_for
 from studio.errors import CheckpointError, NotFound
 
 INDEX = "model_index.json"
 DIFFUSERS_WEIGHTS = "diffusion_pytorch_model.safetensors"
 TRANSFORMERS_WEIGHTS = "model.safetensors"
+SILENCE = "silence_latent.pt"
+VAE_FOLDER, TEXT_FOLDER = "vae", "Qwen3-Embedding-0.6B"  # beside the DiT folders of the original layout
+_SHARED_SIZES = {"audio_acoustic_hidden_dim": 64, "text_hidden_dim": 1024}  # with AceStepConfig's defaults
+
+
+class Layout(StrEnum):
+    """How the files of a checkpoint are arranged (engine.md 1.1, 1.5)."""
+
+    DIFFUSERS = "diffusers"
+    ORIGINAL = "original"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,10 +46,19 @@ class CheckpointInfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checkpoint:
-    """One checkpoint folder that passed every check."""
+    """One checkpoint that passed every check, with the folders of the parts that can lie outside of its own."""
 
     path: Path
     spec: ModelSpec
+    layout: Layout
+    vae: Path
+    text_encoder: Path
+    tokenizer: Path
+
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        """Every folder that holds a part of it, none inside another."""
+        return (self.path,) if self.layout is Layout.DIFFUSERS else (self.path, self.vae, self.text_encoder)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,27 +70,33 @@ class _Part:
     required: bool = True
 
 
+_VAE = _Part(tuple(VaeClass))
+_TEXT_ENCODER = _Part(("Qwen3Model", "Qwen3ForCausalLM"), TRANSFORMERS_WEIGHTS)
 PARTS: Mapping[str, _Part] = {
     "transformer": _Part(("AceStepTransformer1DModel",)),
     "condition_encoder": _Part(("AceStepConditionEncoder",)),
-    "vae": _Part(tuple(VaeClass)),
-    "text_encoder": _Part(("Qwen3Model", "Qwen3ForCausalLM"), TRANSFORMERS_WEIGHTS),
+    "vae": _VAE,
+    "text_encoder": _TEXT_ENCODER,
     "audio_tokenizer": _Part(("AceStepAudioTokenizer",), required=False),
     "audio_token_detokenizer": _Part(("AceStepAudioTokenDetokenizer",), required=False),
 }
+SHARED: Mapping[str, _Part] = {VAE_FOLDER: _VAE, TEXT_FOLDER: _TEXT_ENCODER}
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")
 
 
 def find_checkpoints(dirs: Iterable[Path]) -> list[CheckpointInfo]:
-    """List every folder directly inside `dirs` that holds a model_index.json, sorted by name; broken ones too.
+    """List every checkpoint of either layout directly inside `dirs`, sorted by name; broken ones too.
 
-    Missing directories hold nothing. A name found twice is listed once, from the earlier directory.
+    Missing directories hold nothing, folders with a leading dot are still being written. A name found twice is listed
+    once, from the earlier directory.
     """
+    dirs = [directory for directory in dirs if directory.is_dir()]
     found: dict[str, CheckpointInfo] = {}
     for directory in dirs:
-        for index in sorted(directory.glob(f"*/{INDEX}")):
-            info = _inspect(index.parent)
-            found.setdefault(info.name, info)
+        for folder in sorted(directory.iterdir()):
+            if not folder.name.startswith(".") and layout_of(folder) is not None:
+                info = _inspect(folder, dirs)
+                found.setdefault(info.name, info)
     return [found[name] for name in sorted(found)]
 
 
@@ -75,42 +105,145 @@ def resolve(path_or_name: str | Path, dirs: Iterable[Path] = ()) -> Checkpoint:
 
     Raises NotFound when there is none, CheckpointError naming the file and the fault when it is broken.
     """
-    path = Path(path_or_name)
-    if (path / INDEX).is_file():
-        return Checkpoint(path=path, spec=verify(path))
-    if path.is_dir():
-        raise CheckpointError(f"{path} has no {INDEX}: it is no checkpoint in the diffusers layout")
+    path, dirs = Path(path_or_name), list(dirs)
+    if layout_of(path) is not None:
+        return verify(path, dirs)
     known = find_checkpoints(dirs)
     for info in known:
         if str(path_or_name) in (info.name, info.path.name):
-            if info.spec is None:
-                raise CheckpointError(info.problem)
-            return Checkpoint(path=info.path, spec=info.spec)
+            return verify(info.path, dirs)
+    if path.is_dir():
+        inside = ", ".join(info.name for info in find_checkpoints([path]))
+        hint = f"; inside it there are {inside}" if inside else ""
+        raise CheckpointError(
+            f"{path} is no checkpoint: it has no {INDEX} (diffusers layout) "
+            f"and no config.json of ACE-Step (original layout){hint}"
+        )
     names = ", ".join(info.name for info in known) or "none"
     raise NotFound(f"no checkpoint called {str(path_or_name)!r}; there are: {names}")
 
 
-def verify(path: Path) -> ModelSpec:
-    """Check every file of the checkpoint in `path` and return its spec.
+def layout_of(path: Path) -> Layout | None:
+    """Return the layout of the checkpoint folder `path`, None when it is none; a broken one has a layout too."""
+    if (path / INDEX).is_file():
+        return Layout.DIFFUSERS
+    if (path / SILENCE).is_file() or _names_acestep(path / "config.json"):
+        return Layout.ORIGINAL
+    return None
 
-    Raises CheckpointError that names the first file that is missing, damaged, truncated or of an unknown class.
+
+def verify(path: Path, dirs: Iterable[Path] = ()) -> Checkpoint:
+    """Check every file of the checkpoint in `path`; `dirs` are searched for what the original layout shares.
+
+    Raises CheckpointError that names the first file that is missing, damaged, truncated, of an unknown class or of
+    another size than the manifest says.
     """
-    spec = spec_for(path)
-    for folder, part in PARTS.items():
-        if part.required or (path / folder).is_dir():
-            _check_class(path / folder / "config.json", part.classes)
-            _check_weights(path / folder, part.weights)
+    original = layout_of(path) is Layout.ORIGINAL
+    checkpoint = _verify_original(path, dirs) if original else _verify_diffusers(path)
     for name in TOKENIZER_FILES:
-        read_json(path / "tokenizer" / name)
-    return spec
+        read_json(checkpoint.tokenizer / name)
+    for folder in checkpoint.folders:
+        check_sizes(folder)
+    return checkpoint
 
 
-def _inspect(path: Path) -> CheckpointInfo:
+def is_complete(folder: Path, shared: str) -> bool:
+    """Whether `folder` can serve as the shared folder called `shared` ("vae", "Qwen3-Embedding-0.6B")."""
     try:
-        spec = verify(path)
+        _check_part(folder, SHARED[shared])
+        check_sizes(folder)
+    except CheckpointError:
+        return False
+    return shared != TEXT_FOLDER or all((folder / name).is_file() for name in TOKENIZER_FILES)
+
+
+def _inspect(path: Path, dirs: Iterable[Path]) -> CheckpointInfo:
+    try:
+        spec = verify(path, dirs).spec
     except CheckpointError as error:
         return CheckpointInfo(name=path.name, path=path, spec=None, problem=str(error))
     return CheckpointInfo(name=spec.name, path=path, spec=spec)
+
+
+def _names_acestep(config: Path) -> bool:
+    """Whether it is the config of an original DiT: not of a language model, an autoencoder or a diffusers part."""
+    try:
+        content = read_json(config)
+    except CheckpointError:
+        return False
+    return content.get("model_type") == "acestep" or ("timbre_hidden_dim" in content and "_class_name" not in content)
+
+
+def _verify_diffusers(path: Path) -> Checkpoint:
+    spec = spec_for(path)
+    for folder, part in PARTS.items():
+        if part.required or (path / folder).is_dir():
+            _check_part(path / folder, part)
+    return Checkpoint(
+        path=path,
+        spec=spec,
+        layout=Layout.DIFFUSERS,
+        vae=path / "vae",
+        text_encoder=path / "text_encoder",
+        tokenizer=path / "tokenizer",
+    )
+
+
+def _verify_original(path: Path, dirs: Iterable[Path]) -> Checkpoint:
+    file = path / "config.json"
+    config = read_json(file)
+    network_configs(config, str(file))
+    _check_networks(path / TRANSFORMERS_WEIGHTS, _check_weights(path, TRANSFORMERS_WEIGHTS))
+    if not zipfile.is_zipfile(path / SILENCE):  # also when it is not there; its directory is at its end
+        fault = "is truncated or damaged" if (path / SILENCE).is_file() else "is missing"
+        raise CheckpointError(f"{path / SILENCE} {fault}; the model needs it wherever there is no reference audio")
+    places = [path.parent, path.resolve().parent, *dirs]
+    shared = {name: _shared(path, name, places) for name in SHARED}
+    for name, part in SHARED.items():
+        _check_part(shared[name], part)
+    spec = original_spec(path, shared[VAE_FOLDER])
+    _check_widths(path, config, spec, shared[TEXT_FOLDER])
+    return Checkpoint(
+        path=path,
+        spec=spec,
+        layout=Layout.ORIGINAL,
+        vae=shared[VAE_FOLDER],
+        text_encoder=shared[TEXT_FOLDER],
+        tokenizer=shared[TEXT_FOLDER],
+    )
+
+
+def _shared(path: Path, name: str, places: Iterable[Path]) -> Path:
+    """The folder `name` beside the checkpoint, beside what it links to, or in another of the known directories."""
+    places = list(dict.fromkeys(places))
+    for place in places:
+        if (place / name).is_dir():
+            return place / name
+    raise CheckpointError(
+        f"{path} needs the folder {name} beside it, which is missing; looked in {', '.join(map(str, places))}"
+    )
+
+
+def _check_networks(file: Path, names: Collection[str]) -> None:
+    """Name a network that is not there at all; loading checks every weight."""
+    needed = [*PREFIXES.values(), NULL_CONDITION]
+    lost = [prefix for prefix in needed if not any(name.startswith(prefix) for name in names)]
+    if lost:
+        raise CheckpointError(f"{file} holds no {lost[0]} weights: it is no ACE-Step model in the original layout")
+
+
+def _check_widths(path: Path, config: Mapping[str, object], spec: ModelSpec, text_encoder: Path) -> None:
+    """A shared folder of another model would only fail deep inside a run."""
+    latents, width = (config.get(key) or default for key, default in _SHARED_SIZES.items())
+    if latents != spec.sound.latent_channels:
+        raise CheckpointError(f"{path} makes {latents} latent channels, the vae has {spec.sound.latent_channels}")
+    if (found := read_json(text_encoder / "config.json").get("hidden_size")) != width:
+        raise CheckpointError(f"{path} reads texts of width {width}, {text_encoder} gives {found}")
+
+
+def _check_part(folder: Path, part: _Part) -> None:
+    _check_class(folder / "config.json", part.classes)
+    _check_weights(folder, part.weights)
 
 
 def _check_class(config: Path, classes: tuple[str, ...]) -> None:
@@ -122,32 +255,48 @@ def _check_class(config: Path, classes: tuple[str, ...]) -> None:
         raise CheckpointError(f"{config}: class {named!r} can't be used here, only {' or '.join(classes)}")
 
 
-def _check_weights(folder: Path, name: str) -> None:
-    """One safetensors file, or an index and every shard it names."""
+def _check_weights(folder: Path, name: str) -> set[str]:
+    """Return the tensor names of one safetensors file, or of an index and every shard it names."""
     index = folder / f"{name}.index.json"
     if not index.is_file():
-        _check_safetensors(folder / name)
-        return
-    shards = read_json(index).get("weight_map")
-    if not isinstance(shards, dict) or not shards:
-        raise CheckpointError(f"{index}: weight_map must name the shard of every tensor")
-    keys: dict[str, set[str]] = {}
-    for key, shard in shards.items():
-        keys.setdefault(str(shard), set()).add(str(key))
-    for shard, expected in sorted(keys.items()):
-        missing = expected - _check_safetensors(folder / shard)
-        if missing:
+        return _check_safetensors(folder / name)
+    found: set[str] = set()
+    for shard, expected in sorted(shards_of(index).items()):
+        names = _check_safetensors(folder / shard)
+        if missing := expected - names:
             raise CheckpointError(f"{folder / shard} lacks {len(missing)} tensors, the first is {min(missing)}")
+        found |= names
+    return found
+
+
+def shards_of(index: Path) -> dict[str, set[str]]:
+    """Return the tensor names of each shard an index names; raises CheckpointError when it can't be read."""
+    weight_map = read_json(index).get("weight_map")
+    if not isinstance(weight_map, dict) or not weight_map:
+        raise CheckpointError(f"{index}: weight_map must name the shard of every tensor")
+    shards: dict[str, set[str]] = {}
+    for key, shard in weight_map.items():
+        if Path(str(shard)).name != str(shard):
+            raise CheckpointError(f"{index}: shard {shard!r} must be a file in the same folder")
+        shards.setdefault(str(shard), set()).add(str(key))
+    return shards
 
 
 def _check_safetensors(file: Path) -> set[str]:
     """Return the tensor names in `file`; opening it checks the header and that the data is complete."""
     if not file.is_file():
-        pickled = sorted(path.name for path in file.parent.glob("*.bin"))
-        hint = f" ({pickled[0]} is not used: only safetensors files are)" if pickled else ""
-        raise CheckpointError(f"{file} is missing{hint}")
+        raise CheckpointError(f"{file} is missing{_instead(file.parent)}")
     try:
         with safe_open(file, framework="numpy") as tensors:
             return set(tensors.keys())
     except SafetensorError as error:
         raise CheckpointError(f"{file} is truncated or damaged ({file.stat().st_size} bytes): {error}") from error
+
+
+def _instead(folder: Path) -> str:
+    """What lies there in place of the missing weights."""
+    if pickled := sorted(path.name for path in folder.glob("*.bin")):
+        return f" ({pickled[0]} is not used: only safetensors files are)"
+    if others := sorted(path.name for path in folder.glob("*.safetensors")):
+        return f" ({others[0]} is there: was it renamed, or is the index of its shards missing?)"
+    return ""

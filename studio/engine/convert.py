@@ -60,6 +60,7 @@ _WHOLE_NUMBERS: Mapping[str, int] = {  # with the defaults of AceStepConfig
 }
 _ENCODER_SIZES = ("hidden_size", "intermediate_size", "num_attention_heads", "num_key_value_heads")
 _FSQ_LEVELS = (8, 8, 8, 5, 5, 5)
+KEPT = ("lyric_alignment_layers_config", "is_lego_sft", "timbre_fix_frame")  # facts no diffusers class has a place for
 _FIXED: Mapping[str, object] = {"hidden_act": "silu", "rope_scaling": None, "use_sliding_window": True}
 
 

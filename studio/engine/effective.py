@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from studio.engine import prompts
 from studio.engine.edits import Complete, Cover, Extract, Lego, Repaint, RepaintMode, SourceRequest
 from studio.engine.integration import Integration
-from studio.engine.model_spec import MIN_FRAMES, Defaults, Family, ModelSpec
+from studio.engine.model_spec import FAMILIES, MIN_FRAMES, Defaults, Family, ModelSpec
 from studio.engine.requests import Request, Task, TextToMusic
 from studio.engine.sampling import Guidance, Method
 from studio.engine.schedule import Schedule, schedule_for
@@ -93,9 +93,11 @@ def fill(request: Request, spec: ModelSpec, source_seconds: float | None = None)
 
 def _check_task(request: Request, spec: ModelSpec) -> None:
     if request.task not in spec.defaults.tasks:
-        known = ", ".join(spec.defaults.tasks)
-        rule = f"be one of {known} on {spec.family} checkpoints such as {spec.name}; only base checkpoints know more"
-        raise InvalidRequest("task_type", rule, request.task.value)
+        known, everything = ", ".join(spec.defaults.tasks), FAMILIES[spec.family].tasks
+        why = f"{spec.family} checkpoints know no more; base ones do"
+        if request.task in everything:
+            why = "this checkpoint was trained for no more"
+        raise InvalidRequest("task_type", f"be one of {known} with {spec.name}: {why}", request.task.value)
     if not spec.codes and isinstance(request, TextToMusic) and request.audio_codes:
         raise InvalidRequest("audio_codes", f"be empty with {spec.name}, which has no audio tokenizer", "codes")
     if not spec.codes and isinstance(request, Cover) and request.quantized:

@@ -69,7 +69,7 @@ class Engine:
         from studio.engine.loader import load_components  # here, because it costs eight seconds
 
         def work() -> Components:
-            return load_components(info.path, info.spec, device=place, dtype=kind, run=run or Run())
+            return load_components(info, device=place, dtype=kind, run=run or Run())
 
         return cls(info.spec, within_memory(place, work, _SMALLER_MODEL))
 

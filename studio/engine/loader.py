@@ -11,14 +11,16 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, TypedDict, TypeVar
 
 import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from studio.engine.convert import NULL_CONDITION, Network, misplaced, network_configs, original_name
-from studio.engine.model_spec import ModelSpec, VaeClass, is_wide
+from studio.engine.checkpoint import SILENCE, Checkpoint, Layout
+from studio.engine.convert import KEPT, Network, misplaced, network_configs, original_name
+from studio.engine.model_spec import VaeClass, is_wide, read_json
+from studio.engine.original import Weights, read_silence
 from studio.engine.run import Phase, Run
 from studio.errors import CheckpointError
 
@@ -93,24 +95,21 @@ class Components:
     dtype: torch.dtype  # of everything that has weights
 
 
-def load_components(path: Path, spec: ModelSpec, *, device: torch.device, dtype: torch.dtype, run: Run) -> Components:
-    """Load every component of the verified checkpoint in `path`, reporting `Phase.LOADING` before each.
+def load_components(checkpoint: Checkpoint, *, device: torch.device, dtype: torch.dtype, run: Run) -> Components:
+    """Load every component of a verified checkpoint, reporting `Phase.LOADING` before each.
 
     Weights are converted to `dtype` whatever they are stored in. Raises CheckpointError when weights don't fit
     their config.
     """
-    loads = _Loads(path, device, run)
-    condition_encoder = loads.model("condition_encoder", AceStepConditionEncoder, dtype)
-    if spec.wide:
-        _prepend_special_token(condition_encoder.timbre_encoder)
+    loads = _Loads(device, run)
+    vae_class = checkpoint.spec.sound.vae_class
+    original = checkpoint.layout is Layout.ORIGINAL
+    networks = _original_networks(checkpoint.path, dtype, loads) if original else _networks(checkpoint, dtype, loads)
     return Components(
-        condition_encoder=condition_encoder,
-        transformer=loads.model("transformer", AceStepTransformer1DModel, dtype),
-        vae=loads.model("vae", _AUTOENCODERS[spec.sound.vae_class], _vae_dtype(spec.sound.vae_class, dtype)),
-        text_encoder=loads.model("text_encoder", Qwen3Model, dtype),
-        audio_tokenizer=loads.optional("audio_tokenizer", AceStepAudioTokenizer, dtype),
-        audio_token_detokenizer=loads.optional("audio_token_detokenizer", AceStepAudioTokenDetokenizer, dtype),
-        tokenizer=_load_tokenizer(path / "tokenizer"),
+        **networks,
+        vae=loads.model(checkpoint.vae, _AUTOENCODERS[vae_class], _vae_dtype(vae_class, dtype)),
+        text_encoder=loads.model(checkpoint.text_encoder, Qwen3Model, dtype),
+        tokenizer=_load_tokenizer(checkpoint.tokenizer),
         device=device,
         dtype=dtype,
     )
@@ -121,17 +120,54 @@ class _Loads:
 
     TOTAL = 6
 
-    def __init__(self, path: Path, device: torch.device, run: Run) -> None:
-        self._path, self._device, self._run = path, device, run
+    def __init__(self, device: torch.device, run: Run) -> None:
+        self.device, self._run = device, run
         self._done = 0
 
-    def model(self, folder: str, kind: type[Model], dtype: torch.dtype) -> Model:
+    def next(self) -> None:
         self._run.step(Phase.LOADING, self._done, self.TOTAL)
         self._done += 1
-        return _load_model(self._path / folder, kind, dtype).to(self._device).eval().requires_grad_(False)
 
-    def optional(self, folder: str, kind: type[Model], dtype: torch.dtype) -> Model | None:
-        return self.model(folder, kind, dtype) if (self._path / folder).is_dir() else None
+    def model(self, folder: Path, kind: type[Model], dtype: torch.dtype) -> Model:
+        self.next()
+        return _load_model(folder, kind, dtype).to(self.device).eval().requires_grad_(False)
+
+    def optional(self, folder: Path, kind: type[Model], dtype: torch.dtype) -> Model | None:
+        return self.model(folder, kind, dtype) if folder.is_dir() else None
+
+
+class _Networks(TypedDict):
+    """What both layouts load in their own way."""
+
+    transformer: AceStepTransformer1DModel
+    condition_encoder: AceStepConditionEncoder
+    audio_tokenizer: AceStepAudioTokenizer | None
+    audio_token_detokenizer: AceStepAudioTokenDetokenizer | None
+
+
+def _networks(checkpoint: Checkpoint, dtype: torch.dtype, loads: _Loads) -> _Networks:
+    path = checkpoint.path
+    condition_encoder = loads.model(path / Network.CONDITION_ENCODER, AceStepConditionEncoder, dtype)
+    if checkpoint.spec.wide:
+        _prepend_special_token(condition_encoder.timbre_encoder)
+    return {
+        "condition_encoder": condition_encoder,
+        "transformer": loads.model(path / Network.TRANSFORMER, AceStepTransformer1DModel, dtype),
+        "audio_tokenizer": loads.optional(path / Network.AUDIO_TOKENIZER, AceStepAudioTokenizer, dtype),
+        "audio_token_detokenizer": loads.optional(
+            path / Network.AUDIO_TOKEN_DETOKENIZER, AceStepAudioTokenDetokenizer, dtype
+        ),
+    }
+
+
+def _original_networks(path: Path, dtype: torch.dtype, loads: _Loads) -> _Networks:
+    models = read_original(path, loads.device, dtype, lambda network: loads.next())
+    return {
+        "transformer": models.transformer,
+        "condition_encoder": models.condition_encoder,
+        "audio_tokenizer": models.audio_tokenizer,
+        "audio_token_detokenizer": models.audio_token_detokenizer,
+    }
 
 
 def _vae_dtype(vae_class: VaeClass, dtype: torch.dtype) -> torch.dtype:
@@ -163,6 +199,20 @@ def _load_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
     return tokenizer
 
 
+def read_original(
+    path: Path,
+    device: torch.device | str,
+    dtype: torch.dtype | None,
+    before: Callable[[Network], None] = lambda network: None,
+) -> OriginalModels:
+    """Load the networks of the verified DiT folder `path` in the original layout; see `load_original_models`."""
+    file = path / "config.json"
+    with Weights(path) as state:
+        return load_original_models(
+            read_json(file), state, read_silence(path / SILENCE), device, dtype, origin=str(file), before=before
+        )
+
+
 def load_original_models(
     config: Mapping[str, object],
     state: Mapping[str, Tensor],
@@ -178,23 +228,25 @@ def load_original_models(
     `silence` is `[1, frames, C]` (silence_latent.pt with its last axes swapped); None leaves zeros. `dtype` None keeps
     the stored number types. A tensor that already has the device and dtype asked for is used itself, never copied; any
     other is read one at a time, so the peak is the model and one tensor. `before` hears each network before its
-    weights are read. Raises CheckpointError that names the first weight that is missing, misplaced, of another shape
+    weights are read. The transformer's `config` also keeps what the classes have no argument for (convert.KEPT).
+    Raises CheckpointError that names the first weight that is missing, misplaced, of another shape
     or no floating point number, with `origin` as the config's name.
     """
     models = _empty_models(network_configs(config, origin), origin)
     networks: dict[Network, nn.Module] = dict(zip(Network, models, strict=True))
     stored = {network: _stored_names(model, network) for network, model in networks.items()}
-    if lost := misplaced(state, (name for names in stored.values() for name in names.values())):
-        raise CheckpointError(f"{origin}: {len(lost)} weights have no place in this model, the first is {lost[0]}")
+    _check_names({name for names in stored.values() for name in names.values()}, state, origin)
     for network, model in networks.items():
-        _check_fit(model, stored[network], state, origin)
+        _check_shapes(model, stored[network], state, origin)
     if silence is not None:
-        _set_silence(models.condition_encoder, silence.to(dtype or state[NULL_CONDITION].dtype))
+        _set_silence(models.condition_encoder, silence.to(dtype))
     for network, model in networks.items():
         before(network)
         weights = {name: state[key].to(device, dtype) for name, key in stored[network].items()}
         model.load_state_dict(weights, strict=False, assign=True)
         model.to(device).eval().requires_grad_(False)
+    kept = {key: config[key] for key in KEPT if config.get(key) is not None}
+    models.transformer.register_to_config(**kept)  # type: ignore[no-untyped-call]  # diffusers has no types
     if is_wide(config):
         _prepend_special_token(models.condition_encoder.timbre_encoder)
     return models
@@ -219,10 +271,18 @@ def _stored_names(model: nn.Module, network: Network) -> dict[str, str]:
     return {name: original_name(network, name) for name in model.state_dict() if name != "silence_latent"}
 
 
-def _check_fit(model: nn.Module, stored: Mapping[str, str], state: Mapping[str, Tensor], origin: str) -> None:
-    missing = sorted(key for key in stored.values() if key not in state)
+def _check_names(needed: set[str], state: Mapping[str, Tensor], origin: str) -> None:
+    missing, lost = sorted(needed.difference(state)), misplaced(state, needed)
+    faults = []
     if missing:
-        raise CheckpointError(f"{origin}: {len(missing)} weights are missing, the first is {missing[0]}")
+        faults.append(f"{len(missing)} weights are missing, the first is {missing[0]}")
+    if lost:
+        faults.append(f"{len(lost)} weights have no place in this model, the first is {lost[0]}")
+    if faults:
+        raise CheckpointError(f"{origin} and its weights don't fit: {'; '.join(faults)}")
+
+
+def _check_shapes(model: nn.Module, stored: Mapping[str, str], state: Mapping[str, Tensor], origin: str) -> None:
     expected = model.state_dict()
     for name, key in stored.items():
         tensor = state[key]

@@ -13,7 +13,7 @@ from torch import Tensor
 from studio.engine.audio.reference import REFERENCE_SECONDS, reference_windows
 from studio.engine.audio.shape import Audio, is_silent
 from studio.engine.audio.source import prepare_source
-from studio.engine.audio.span import Span, span_of
+from studio.engine.audio.span import Span, no_range, span_of
 from studio.engine.conditioning import silence
 from studio.engine.edits import Lego, Repaint, SourceRequest
 from studio.engine.model_spec import ModelSpec
@@ -57,8 +57,11 @@ def read_material(request: Request, spec: ModelSpec) -> Material:
     source, span = None, None
     if isinstance(request, SourceRequest):
         heard = prepare_source(request.source, spec.sound, limit=spec.max_duration)
-        start, end = (request.start, request.end) if isinstance(request, Repaint | Lego) else (0.0, None)
-        span = span_of(heard.audio.shape[1], start, end, spec.sound, most=spec.max_duration)
+        samples = heard.audio.shape[1]
+        if isinstance(request, Repaint | Lego):
+            span = span_of(samples, request.start, request.end, spec.sound, most=spec.max_duration)
+        else:
+            span = no_range(samples, spec.sound)
         source, notes = span.extend(heard.audio, spec.sound), heard.notes
     references: list[Audio] = []
     if request.reference is not None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
@@ -120,11 +120,31 @@ def spec_for(path: Path) -> ModelSpec:
         name=str(own.get("name", path.name)),
         family=family,
         wide=is_wide(config),
-        defaults=FAMILIES[family],
+        defaults=_defaults(family, own, index),
         duration=_number(own.get("default_duration", DEFAULT_DURATION), "default_duration", index),
         max_duration=_number(own.get("max_duration", MAX_DURATION), "max_duration", index),
         sound=_sound(path / "vae" / "config.json"),
         codes=all((path / part).is_dir() for part in ("audio_tokenizer", "audio_token_detokenizer")),
+    )
+
+
+def original_spec(path: Path, vae: Path) -> ModelSpec:
+    """Read the spec of the DiT folder `path` in the original layout, whose autoencoder lies in the folder `vae`.
+
+    Folder names say nothing about the family. Raises CheckpointError as `spec_for` does.
+    """
+    file = path / "config.json"
+    config = read_json(file)
+    family = _family(config, file)
+    return ModelSpec(
+        name=path.name,
+        family=family,
+        wide=is_wide(config),
+        defaults=FAMILIES[family],
+        duration=DEFAULT_DURATION,
+        max_duration=MAX_DURATION,
+        sound=_sound(vae / "config.json"),
+        codes=True,
     )
 
 
@@ -154,15 +174,34 @@ def _own_statements(index: Path) -> dict[str, object]:
     return own
 
 
+def _defaults(family: Family, own: Mapping[str, object], index: Path) -> Defaults:
+    """The family's table row, narrowed to the tasks a checkpoint says it was trained for."""
+    row = FAMILIES[family]
+    stated = own.get("tasks")
+    if stated is None:
+        return row
+    if not isinstance(stated, list) or not stated or not set(stated) <= set(row.tasks):
+        raise CheckpointError(f"{index}: tasks must list some of {', '.join(row.tasks)}, got {stated!r}")
+    return replace(row, tasks=tuple(task for task in row.tasks if task in stated))
+
+
 def _family(config: Mapping[str, object], file: Path) -> Family:
-    """Turbo has a flag of its own; the others are told from the version's name (engine.md 1.4, 1.5)."""
-    version = str(config.get("model_version") or "").lower()
-    if config.get("is_turbo") is True:
+    """Turbo has a flag of its own; model_version tells the others, and turbo too where the flag is absent.
+
+    engine.md 1.4, 1.5. AceStepConfig would take an absent model_version for turbo, flag or no flag; guessing here would
+    give a base model eight steps without guidance, so it is refused.
+    """
+    turbo, version = config.get("is_turbo"), str(config.get("model_version") or "").lower()
+    if turbo is not None and not isinstance(turbo, bool):
+        raise CheckpointError(f"{file}: is_turbo must be true or false, got {turbo!r}")
+    if turbo:
         return Family.TURBO
-    for family in Family:
-        if family in version:
-            return family
-    raise CheckpointError(f"{file}: model_version {version!r} names no known family (turbo, sft, base)")
+    named = next((family for family in Family if family in version), None)
+    if named is None:
+        raise CheckpointError(f"{file}: model_version {version!r} names no known family (turbo, sft, base)")
+    if named is Family.TURBO and turbo is False:
+        raise CheckpointError(f"{file}: is_turbo is false, but model_version is {version!r}; one of them is wrong")
+    return named
 
 
 def _sound(file: Path) -> Sound:
@@ -172,7 +211,7 @@ def _sound(file: Path) -> Sound:
         ratios = config.get("downsampling_ratios")
         if not isinstance(ratios, list) or not ratios:
             raise CheckpointError(f"{file}: downsampling_ratios must be a list of whole numbers, got {ratios!r}")
-        hop: object = math.prod(_whole(ratio, "downsampling_ratios", file) for ratio in ratios)
+        hop: object = math.prod(_even(ratio, "downsampling_ratios", file) for ratio in ratios)
         latents = config.get("decoder_input_channels")
     elif name == VaeClass.SPECTRAL:
         hop, latents = config.get("hop_length"), config.get("latent_channels")
@@ -192,6 +231,13 @@ def _whole(value: object, key: str, file: Path) -> int:
     if type(value) is not int or value < 1:
         raise CheckpointError(f"{file}: {key} must be a whole number above 0, got {value!r}")
     return value
+
+
+def _even(value: object, key: str, file: Path) -> int:
+    """An Oobleck layer with an odd ratio decodes one sample less than a whole frame of its input."""
+    if (whole := _whole(value, key, file)) % 2:
+        raise CheckpointError(f"{file}: {key} must be even numbers, or sound is cut short at every layer, got {whole}")
+    return whole
 
 
 def _number(value: object, key: str, file: Path) -> float:

@@ -11,6 +11,7 @@ from studio.errors import Cancelled
 class Phase(StrEnum):
     """What the engine is doing, in the order it happens."""
 
+    FETCHING = "fetching"
     LOADING = "loading"
     PREPARING = "preparing"
     DIFFUSION = "diffusion"

@@ -35,7 +35,7 @@ def test_help_names_every_command(command: Command) -> None:
         (("--caption", "x", "--key", "H major"), "key_scale must be a key"),
         (("--caption", "x", "--time-signature", "5"), "time_signature must be one of 2, 3, 4, 6, got '5'"),
         (("--caption", "x", "--steps", "0"), "steps must be a whole number from 1 to 200, got 0"),
-        (("--caption", "x", "--shift", "9"), "shift must be from 1.0 to 5.0, got 9.0"),
+        (("--caption", "x", "--shift", "9"), "shift must be from 1 to 5, got 9.0"),
         (("--caption", "x", "--seeds", "x"), "seeds must be whole numbers"),
         (("--caption", "x", "--seeds", "1,,2"), "seeds must be whole numbers"),
         (("--caption", "x", "--seeds", "-2"), "seed must be a whole number from 0"),

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from studio.engine.audio.shape import Audio, fade, level, peak, within_full_scale
-from studio.engine.audio.span import span_of
+from studio.engine.audio.span import no_range, span_of
 from studio.engine.audio.splice import matched_level, splice
 from studio.engine.model_spec import Sound, VaeClass
 from studio.errors import InvalidRequest
@@ -42,6 +42,12 @@ def test_a_range_in_frames(
     assert span.empty == (first == last)
     if not span.empty:
         assert span.mask()[first:last].all()
+
+
+def test_without_a_range_everything_is_made_from_the_whole_source() -> None:
+    span = no_range(TEN + 1, SOUND)
+    assert (span.empty, span.front, span.samples, span.frames) == (True, 0, TEN + 1, 251)
+    assert span.mask().all()
 
 
 def test_seconds_become_the_nearest_samples() -> None:

@@ -76,7 +76,9 @@ def test_an_extraction_without_words_is_captioned_with_its_track(base_engine: En
 
 @pytest.mark.parametrize("task", ["lego", "extract", "complete"])
 def test_stem_tasks_are_refused_on_turbo(engine: Engine, song: Path, task: str) -> None:
-    with pytest.raises(InvalidRequest, match="task_type must be one of text2music, cover, repaint on turbo"):
+    with pytest.raises(
+        InvalidRequest, match="text2music, cover, repaint with tiny-turbo: turbo checkpoints know no more"
+    ):
         engine.generate(asks(song)[task])
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 import torch
 
-from studio.engine.audio.shape import Audio
+from studio.engine.audio.shape import Audio, level
 from studio.engine.engine import Engine
 from studio.engine.model_spec import Sound, VaeClass
 from studio.engine.spectral import SpectralAutoencoder
@@ -50,6 +52,17 @@ def test_the_spectral_autoencoder_in_tiles_equals_one_piece() -> None:
     whole = decode(vae, SPECTRAL, latents, 180)
     assert whole.shape == (2, 180 * 960)
     np.testing.assert_allclose(decode(vae, SPECTRAL, latents, 128), whole, atol=1e-3 * np.abs(whole).max())
+
+
+@torch.inference_mode()
+def test_decoding_and_levelling_hold_few_copies(engine: Engine) -> None:
+    parts, sound = engine._loaded, engine.spec.sound
+    latents = torch.randn(6000, sound.latent_channels, generator=torch.Generator().manual_seed(0))
+    tracemalloc.start()
+    audio = level(decode(parts.vae, sound, latents, 256))
+    peak = tracemalloc.get_traced_memory()[1]  # what numpy holds; torch holds one tile
+    tracemalloc.stop()
+    assert peak < 3 * audio.nbytes
 
 
 def test_the_tile_size_follows_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -125,6 +138,17 @@ def test_only_whole_frames_are_encoded(engine: Engine, frames: int, more: int) -
         assert encode(parts.vae, sound, audio, chunk).shape == (frames, sound.latent_channels)
     spectral = _music(SPECTRAL, frames, more)
     assert encode(SpectralAutoencoder(), SPECTRAL, spectral, 100).shape == (frames, 64)
+
+
+@torch.inference_mode()
+def test_what_is_left_after_the_last_whole_frame_is_heard_in_it(engine: Engine) -> None:
+    parts, sound = engine._loaded, engine.spec.sound
+    audio = _music(sound, 150, more=95)
+    direct = parts.vae.encode(torch.from_numpy(audio)[None]).latent_dist.mean[0].T
+    for chunk in (128, 150):
+        torch.testing.assert_close(encode(parts.vae, sound, audio, chunk), direct, atol=1e-5, rtol=0)
+    whole = np.ascontiguousarray(audio[:, : 150 * sound.hop_length])
+    assert (encode(parts.vae, sound, whole, 150) - direct)[-1].abs().max() > 1e-4
 
 
 def test_less_than_a_frame_and_broken_numbers_are_refused(engine: Engine) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from studio.engine.audio.ending import looks_cut
 from studio.errors import AudioError
 
 if TYPE_CHECKING:  # FFmpeg is loaded when a file needs it
@@ -51,10 +52,8 @@ class Track:
         seconds = read / self.rate
         if self.stated is not None and seconds < self.stated - PADDING:
             raise AudioError(f"{self.name} is truncated: it holds {seconds:.1f} s of the {self.stated:.1f} s it states")
-        if broken:
-            notes.append(
-                f"{self.name} ends in the middle of its data and may be truncated; what there is of it was read"
-            )
+        if broken and not notes:
+            notes.append(looks_cut(self.name))
 
     def _converted(self, frames: Iterable[AudioFrame]) -> Iterator[NDArray[np.float32]]:
         from av import AudioResampler
@@ -93,7 +92,9 @@ def find_track(path: Path, name: str, reason: str) -> Track:
 def _open(path: Path) -> InputContainer:
     import av
 
-    return av.open(str(path), options={"format_whitelist": FORMATS})
+    # Titles and the like needn't be UTF-8, and nobody asks for them here.
+    options = {"format_whitelist": FORMATS, "protocol_whitelist": "file"}
+    return av.open(str(path), options=options, metadata_errors="replace")
 
 
 def _decoded(packet: Packet[AudioStream]) -> tuple[list[AudioFrame], bool]:

@@ -35,3 +35,8 @@ def lacks_its_last_page(path: Path) -> bool:
         return True
     whole = 27 + page[26] + sum(page[27 : 27 + page[26]])
     return len(page) < whole or not page[5] & _LAST
+
+
+def looks_cut(name: str) -> str:
+    """Return the note about a file that states no length and ends where none should."""
+    return f"{name} ends in the middle of its data and may be truncated; what there is of it was read"

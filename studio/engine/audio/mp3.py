@@ -40,8 +40,13 @@ class Mp3Frames:
 
     @property
     def seconds(self) -> float:
-        """Return how long the whole frames last; decoders drop up to 0.2 s of an encoder's padding from that."""
-        return self.found * self.frame_seconds
+        """Return how long the sound lasts: decoders end where the file states, and drop up to 0.2 s of padding."""
+        return min(self.found, self.stated or self.found) * self.frame_seconds
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether sound comes after the stated end, as in two files put one behind the other."""
+        return self.stated is not None and self.found > self.stated + 1
 
     @property
     def truncated(self) -> bool:
@@ -108,10 +113,10 @@ def _stated(data: mmap.mmap, position: int, header: _Header) -> tuple[bool, int 
     name = position + header.info_at
     if data[name : name + 4] in (b"Xing", b"Info"):
         has_frames = data[name + 7] & 1
-        return True, int.from_bytes(data[name + 8 : name + 12], "big") if has_frames else None
+        return True, int.from_bytes(data[name + 8 : name + 12], "big") or None if has_frames else None
     name = position + 36
     if data[name : name + 4] == b"VBRI":
-        return True, int.from_bytes(data[name + 14 : name + 18], "big")
+        return True, int.from_bytes(data[name + 14 : name + 18], "big") or None
     return False, None
 
 

@@ -78,3 +78,8 @@ def span_of(source: int, start: float, end: float | None, sound: Sound, *, most:
         first_frame=first_frame,
         end_frame=end_frame,
     )
+
+
+def no_range(source: int, sound: Sound) -> Span:
+    """Return the span of a task without a range (cover, extract, complete) on a source of `source` samples."""
+    return span_of(source, 0.0, 0.0, sound)

@@ -4,9 +4,9 @@ libsndfile reads wav, flac, mp3, ogg, opus and aiff; FFmpeg, through PyAV, the r
 
 A file that ends early is told by what its format states (engine.md 4.1 leaves this open). A stated length that isn't
 reached is an AudioError: wav, aiff, flac, m4a, webm, and mp3 with a Xing, Info or VBRI frame. Formats that state none
-(mp3 without such a frame, ogg, opus, raw aac) are read as far as they go, and a note says so when their end looks cut:
-inside an mp3 or aac frame, or before the page that ends an ogg stream. A cut exactly between two frames of such a
-file leaves no trace.
+(mp3 without such a frame, ogg, opus, raw aac, mp4 in fragments) are read as far as they go, and a note says so when
+their end looks cut: inside a frame, or before the page that ends an ogg stream. A cut exactly between two frames of
+such a file leaves no trace, nor does any cut of a webm that a browser recorded, which states no length.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import soundfile
 from numpy.typing import NDArray
 
 from studio.engine.audio.container import PADDING, find_track
-from studio.engine.audio.ending import ends_before_its_header_says, lacks_its_last_page
+from studio.engine.audio.ending import ends_before_its_header_says, lacks_its_last_page, looks_cut
 from studio.engine.audio.mp3 import Mp3Frames, scan
 from studio.engine.audio.shape import Audio
 from studio.errors import AudioError
@@ -76,7 +76,7 @@ def join(blocks: Iterable[Block], channels: int) -> Audio:
 
 def _from_container(path: Path, name: str, reason: str) -> Stream:
     track = find_track(path, name, reason)
-    notes: list[str] = []
+    notes = [looks_cut(name)] if lacks_its_last_page(path) else []
     seconds = track.seconds or track.stated
     return Stream(_rate(track.rate, name), track.channels, seconds, checked(track.blocks(notes), name), notes)
 
@@ -90,12 +90,21 @@ def _from_soundfile(path: Path, name: str, file: soundfile.SoundFile) -> Stream:
     if ends_before_its_header_says(path):
         raise AudioError(f"{name} is truncated: it ends before the length its header states")
     notes = []
+    if frames is not None and frames.goes_on:
+        notes.append(f"{name} holds more than the {seconds:.1f} s it states; what comes after them was not read")
     if (frames is not None and frames.stated is None and frames.cut) or lacks_its_last_page(path):
-        notes.append(f"{name} ends in the middle of its data and may be truncated; what there is of it was read")
-    return Stream(rate, channels, seconds, checked(_soundfile_blocks(file, name, frames), name), notes)
+        notes.append(looks_cut(name))
+    return Stream(rate, channels, seconds, checked(_soundfile_blocks(file, name, _promised(file, frames)), name), notes)
 
 
-def _soundfile_blocks(file: soundfile.SoundFile, name: str, frames: Mp3Frames | None) -> Iterator[Block]:
+def _promised(file: soundfile.SoundFile, frames: Mp3Frames | None) -> int:
+    """Return how many samples must come; libsndfile only estimates the length of an mp3 that doesn't state it."""
+    if file.format != "MP3":
+        return int(file.frames)
+    return int((frames.seconds - PADDING) * file.samplerate) if frames is not None else 0
+
+
+def _soundfile_blocks(file: soundfile.SoundFile, name: str, promised: int) -> Iterator[Block]:
     """Read to the end and compare what came with what was promised."""
     size = max(1, BLOCK_SAMPLES // file.channels)
     rate, read = file.samplerate, 0
@@ -105,10 +114,8 @@ def _soundfile_blocks(file: soundfile.SoundFile, name: str, frames: Mp3Frames | 
             yield block
     except soundfile.SoundFileError as error:
         raise AudioError(f"{name} can't be read beyond {read / rate:.1f} s: {_reason(error)}") from error
-    # libsndfile only estimates the length of an mp3 that doesn't state it.
-    least = file.frames if frames is None else (frames.seconds - PADDING) * rate
-    if read < least:
-        raise AudioError(_truncated(name, read / rate, least / rate))
+    if read < promised:
+        raise AudioError(_truncated(name, read / rate, promised / rate))
 
 
 def checked(blocks: Iterable[Block], name: str) -> Iterator[Block]:
