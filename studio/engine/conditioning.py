@@ -110,8 +110,11 @@ def encode_condition(encoder: AceStepConditionEncoder, texts: Texts, references:
     return states
 
 
-def silence(encoder: AceStepConditionEncoder, frames: int) -> Tensor:
-    """Return `[1, frames, C]` of the checkpoint's silence, begun again when it is shorter (engine.md 4.5)."""
+def silence(encoder: AceStepConditionEncoder, frames: int, device: torch.device) -> Tensor:
+    """Return `[1, frames, C]` of the checkpoint's silence on `device`, begun again when it is shorter (engine.md 4.5).
+
+    The encoder itself may be elsewhere at the time.
+    """
     stored: Tensor = encoder.silence_latent
     repeats = -(-frames // stored.shape[1])
-    return stored.repeat(1, repeats, 1)[:, :frames]
+    return stored.repeat(1, repeats, 1)[:, :frames].to(device)

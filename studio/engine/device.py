@@ -95,8 +95,13 @@ def synchronize(device: torch.device) -> None:
 
 
 def release(device: torch.device) -> None:
-    """Give unused memory back to the device."""
+    """Give unused memory back to the device, what lost cycles of objects held too."""
     gc.collect()
+    empty_cache(device)
+
+
+def empty_cache(device: torch.device) -> None:
+    """Give unused memory back to the device, quickly."""
     if device.type != "cpu":
         torch.accelerator.empty_cache()
 

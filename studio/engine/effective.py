@@ -211,9 +211,16 @@ def _notes(request: Request, spec: ModelSpec, duration: float) -> Iterable[str]:
 
 
 def settings(
-    request: Request, effective: Effective, spec: ModelSpec, device: str, dtype: str, notes: Iterable[str] = ()
+    request: Request,
+    effective: Effective,
+    spec: ModelSpec,
+    circumstances: Mapping[str, object],
+    notes: Iterable[str] = (),
 ) -> dict[str, object]:
-    """Return the flat JSON-ready mapping every take stores beside the requested one; `notes` are the run's own."""
+    """Return the flat JSON-ready mapping every take stores beside the requested one.
+
+    `circumstances` say how the model was kept, `notes` are the run's own.
+    """
     how, (lowest, highest) = effective.how, effective.guidance.levels
     filled: Mapping[str, object] = {
         "caption": effective.caption,
@@ -227,8 +234,7 @@ def settings(
         "instruction": effective.instruction,
         "model": spec.name,
         "family": spec.family.value,
-        "device": device,
-        "dtype": dtype,
+        **circumstances,
         "sample_rate": spec.sound.sample_rate,
         "notes": [*effective.notes, *notes],
     }

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -15,39 +15,36 @@ from studio.engine.audio.span import Span
 from studio.engine.checkpoint import resolve
 from studio.engine.conditioning import Texts, embed, encode_condition, silence
 from studio.engine.denoise import denoise
-from studio.engine.device import AUTO, choose_device, choose_dtype, name_of, release, synchronize, within_memory
-from studio.engine.edits import Lego, Repaint
+from studio.engine.device import name_of, release, synchronize, within_memory
+from studio.engine.edits import Repaint
 from studio.engine.effective import Effective, fill, settings
 from studio.engine.finish import finish
+from studio.engine.loaded import CODES, CONDITION, DIT, TEXT, VAE, Loaded, bring
+from studio.engine.lora.adapters import Adapters
 from studio.engine.material import Material, read_material, reference_latents, source_latents
-from studio.engine.model_spec import ModelSpec
-from studio.engine.requests import INSTRUMENTAL, Output, Request, TextToMusic
+from studio.engine.memory import decode_frames, things_to_try
+from studio.engine.requests import INSTRUMENTAL, Output, Request
 from studio.engine.results import Take
 from studio.engine.run import Phase, Run
 from studio.engine.samplers import Noise, turn_noise
 from studio.engine.score.lyrics import FinishedTake, align_lyrics, lyric_scores
 from studio.engine.score.results import Alignment, LyricScores
 from studio.engine.score.tokens import lyric_tokens
+from studio.engine.setup import AUTO, Setup
 from studio.engine.snapshot import settings_of
-from studio.engine.tasks import Conditions, Repainted, cover_hints, decode_codes, fit, fit_mask, join_context
-from studio.engine.vae import chunk_frames, decode, tiles
+from studio.engine.tasks import Conditions, Repainted, chunk_mask, fit_mask, followed_latents, join_context
+from studio.engine.vae import decode, tiles
 from studio.errors import InvalidRequest, ModelNotReady
-
-if TYPE_CHECKING:  # takes eight seconds to import; `load` does
-    from studio.engine.loader import Components
-
-_LESS_WORK = "a smaller batch, a shorter duration or a smaller checkpoint"
-_SMALLER_MODEL = "a smaller checkpoint, closing other programs that use this device, or device cpu"
 
 
 class Engine:
     """One loaded checkpoint; `spec`, `device` and `dtype` say which and how."""
 
-    def __init__(self, spec: ModelSpec, components: Components) -> None:
-        self.spec = spec
-        self.device = str(components.device)
-        self.dtype = name_of(components.dtype)
-        self._components: Components | None = components
+    def __init__(self, loaded: Loaded) -> None:
+        self.spec = loaded.spec
+        self.device = str(loaded.device)
+        self.dtype = name_of(loaded.parts.dtype)
+        self._held: Loaded | None = loaded
 
     @classmethod
     def load(
@@ -56,22 +53,25 @@ class Engine:
         *,
         device: str = AUTO,
         dtype: str = AUTO,
+        setup: Setup | None = None,
         dirs: Iterable[Path] = (),
         run: Run | None = None,
     ) -> Engine:
         """Load the checkpoint at a path, or the one of that name inside `dirs`.
 
-        Raises NotFound, CheckpointError, InvalidRequest (no such device or dtype), OutOfMemory or Cancelled.
+        `setup` says more than `device` and `dtype`, and takes their place. Raises NotFound, CheckpointError,
+        InvalidRequest (what this machine can't do), OutOfMemory or Cancelled.
         """
-        place = choose_device(device)
-        kind = choose_dtype(dtype, place)
-        info = resolve(path_or_name, dirs)
-        from studio.engine.loader import load_components  # here, because it costs eight seconds
+        return cls(bring(resolve(path_or_name, dirs), setup or Setup(device=device, dtype=dtype), run or Run()))
 
-        def work() -> Components:
-            return load_components(info, device=place, dtype=kind, run=run or Run())
+    def status(self) -> Mapping[str, object]:
+        """Return what is loaded and how, JSON-ready; raises ModelNotReady after `unload`."""
+        return self._loaded.status()
 
-        return cls(info.spec, within_memory(place, work, _SMALLER_MODEL))
+    @property
+    def adapters(self) -> Adapters:
+        """The LoRA adapters on this model: load, scale, switch, unload."""
+        return self._loaded.adapters
 
     def generate(self, request: Request, run: Run | None = None) -> list[Take]:
         """Make one take for each seed of `request`.
@@ -79,10 +79,13 @@ class Engine:
         Raises InvalidRequest when this checkpoint can't do it, AudioError for audio that can't be used, ModelNotReady
         after `unload`, Cancelled, SilentOutput, OutOfMemory.
         """
+        loaded = self._loaded
         material = read_material(request, self.spec)
         effective = fill(request, self.spec, material.seconds(self.spec))
-        place = self._loaded.device
-        return within_memory(place, lambda: self._make(request, material, effective, run or Run()), _LESS_WORK)
+        takes = len(request.seeds)
+        loaded.check_work(takes, effective.duration)
+        advice = things_to_try(loaded.attempt(takes, effective.duration))
+        return within_memory(loaded.device, lambda: self._make(request, material, effective, run or Run()), advice)
 
     @torch.inference_mode()
     def _make(self, request: Request, material: Material, effective: Effective, run: Run) -> list[Take]:
@@ -95,7 +98,7 @@ class Engine:
         latents = self.denoise(noise, conditions, effective, run, source=source, repainted=material.repainted)
         watch.lap("denoise")
         notes = (*material.notes, *conditions.notes)
-        filled = settings(request, effective, self.spec, self.device, self.dtype, notes)
+        filled = settings(request, effective, self.spec, self._circumstances(), notes)
         takes = []
         for index, audio in enumerate(self.decode(latents, request.output, run)):
             finished = finish(audio, request.output, effective, material, self.spec.sound)
@@ -113,6 +116,12 @@ class Engine:
             )
         return takes
 
+    def _circumstances(self) -> Mapping[str, object]:
+        """How the model was kept and what was on it, for the take's effective settings."""
+        status = self._loaded.status()
+        kept = ("device", "dtype", "attention", "compiled", "offload_to_cpu", "offload_dit_to_cpu", "quantization")
+        return {key: status[key] for key in (*kept, "use_lora", "adapters")}
+
     def _trace(
         self, request: Request, effective: Effective, conditions: Conditions, latents: Tensor, index: int
     ) -> FinishedTake | None:
@@ -124,7 +133,7 @@ class Engine:
             latents=latents[index],
             states=states,
             context=context,
-            lyrics=lyric_tokens(self._loaded.tokenizer, effective.lyrics, request.vocal_language),
+            lyrics=lyric_tokens(self._loaded.parts.tokenizer, effective.lyrics, request.vocal_language),
             seconds=effective.duration,
             steps=effective.how.steps,
         )
@@ -134,67 +143,58 @@ class Engine:
 
         Raises InvalidRequest for a take without lyrics, CheckpointError when no attention head follows lyrics.
         """
-        parts = self._loaded
-        return align_lyrics(parts.transformer, parts.tokenizer, _traced(take))
+        parts = self._loaded.parts
+        with self._loaded.using(DIT):
+            return align_lyrics(parts.transformer, parts.tokenizer, _traced(take))
 
     def score_lyrics(self, take: Take) -> LyricScores:
         """Return how well a take of this engine follows its lyrics; raises as `time_lyrics` does."""
-        parts = self._loaded
-        return lyric_scores(parts.transformer, parts.tokenizer, _traced(take))
+        parts = self._loaded.parts
+        with self._loaded.using(DIT):
+            return lyric_scores(parts.transformer, parts.tokenizer, _traced(take))
 
     def listen(self, material: Material, effective: Effective, run: Run) -> Tensor | None:
         """Return the source's latents `[1, T, C]`; None for a request without a source."""
-        return source_latents(self._loaded, self.spec, material, effective.frames, _encoding(run))
+        with self._loaded.using(VAE):
+            return source_latents(self._loaded.parts, self.spec, material, effective.frames, _encoding(run))
 
     def encode(
         self, request: Request, material: Material, effective: Effective, source: Tensor | None, run: Run
     ) -> Conditions:
         """Return what steers the DiT, once for the whole batch unless each take follows a reference of its own."""
-        parts = self._loaded
-        references = reference_latents(parts, self.spec, material, _encoding(run))
-        codes = request.audio_codes if isinstance(request, TextToMusic) else ()
-        followed = self._followed(source, effective, codes)
-        texts = embed(parts.tokenizer, parts.text_encoder, [effective.prompt(request)])
-        calm = silence(parts.condition_encoder, effective.frames)
-        span = material.span if isinstance(request, Repaint | Lego) else None
-        mask = calm.new_ones(calm.shape[:2])
-        if span is not None:
-            mask = fit_mask(torch.from_numpy(span.mask()).to(calm), effective.frames)
-        if isinstance(request, Repaint) and span is not None and not span.empty:
+        loaded, parts = self._loaded, self._loaded.parts
+        with loaded.using(VAE):
+            references = reference_latents(parts, self.spec, material, _encoding(run))
+        with loaded.using(TEXT):
+            texts = embed(parts.tokenizer, parts.text_encoder, [effective.prompt(request)])
+            plain = self._plain_texts(request, effective, texts)
+        calm = silence(parts.condition_encoder, effective.frames, parts.device)
+        with loaded.using(*CODES):
+            followed = followed_latents(parts, request, source, effective.quantized, calm)
+        mask = chunk_mask(request, material.span, calm)
+        if isinstance(request, Repaint) and material.repainted is not None:
             followed = torch.where(mask[..., None] > 0, calm, followed)
-        later = None
-        if effective.how.switch is not None:
-            plain = embed(
-                parts.tokenizer, parts.text_encoder, [effective.later_prompt(request)], texts.caption.shape[1]
-            )
-            later = self._conditions(plain, references, join_context(calm, mask))
-        return self._conditions(texts, references, join_context(followed, mask), later)
+        with loaded.using(CONDITION):
+            later = None if plain is None else self._conditions(plain, references, join_context(calm, mask))
+            return self._conditions(texts, references, join_context(followed, mask), later)
 
-    def _followed(self, source: Tensor | None, effective: Effective, codes: Sequence[int]) -> Tensor:
-        """Source latents `[1, T, C]` as the task wants the DiT to see them (engine.md 5.3)."""
-        parts = self._loaded
-        calm = silence(parts.condition_encoder, effective.frames)
-        tokenizer, detokenizer = parts.audio_tokenizer, parts.audio_token_detokenizer
-        if tokenizer is None or detokenizer is None:  # then effective.py refuses codes and quantised covers
-            return calm if source is None else source
-        if codes:
-            wanted = torch.tensor([list(codes)], device=parts.device)
-            return fit(decode_codes(tokenizer, detokenizer, wanted), effective.frames, calm)
-        if source is None:
-            return calm
-        return cover_hints(tokenizer, detokenizer, source, calm) if effective.quantized else source
+    def _plain_texts(self, request: Request, effective: Effective, texts: Texts) -> Texts | None:
+        """Embed the prompt of the last steps, as long as the first one, when there is another."""
+        if effective.how.switch is None:
+            return None
+        parts = self._loaded.parts
+        return embed(parts.tokenizer, parts.text_encoder, [effective.later_prompt(request)], texts.caption.shape[1])
 
     def _conditions(
         self, texts: Texts, references: Tensor, context: Tensor, later: Conditions | None = None
     ) -> Conditions:
-        encoder = self._loaded.condition_encoder
+        encoder = self._loaded.parts.condition_encoder
         takes = references.shape[0]
+        order = torch.arange(takes, device=references.device)
         return Conditions(
-            states=encode_condition(
-                encoder, texts.repeated(takes), references, torch.arange(takes, device=references.device)
-            ),
+            states=encode_condition(encoder, texts.repeated(takes), references, order),
             context=context,
-            null=encoder.null_condition_emb,
+            null=encoder.null_condition_emb.detach().clone(),  # the encoder may take its own away
             later=later,
             notes=texts.notes,
         )
@@ -209,7 +209,7 @@ class Engine:
         return StartingNoise(start, noise)
 
     def _noise(self, seeds: Iterable[int], frames: int) -> Noise:
-        parts = self._loaded
+        parts = self._loaded.parts
         return Noise(tuple(seeds), frames, self.spec.sound.latent_channels, parts.device, parts.dtype)
 
     def denoise(
@@ -230,40 +230,43 @@ class Engine:
         if source is not None and repainted is not None and effective.keeps_outside:
             inside = torch.from_numpy(repainted.mask()).to(source.device)
             kept = Repainted(clean=source.float(), inside=fit_mask(inside, effective.frames))
-        return denoise(
-            self._loaded.transformer,
-            noise.start,
-            conditions,
-            effective.how,
-            run,
-            start=start,
-            fresh=noise.fresh,
-            repainted=kept,
-        )
+        with self._loaded.using(DIT):
+            return denoise(
+                self._loaded.parts.transformer,
+                noise.start,
+                conditions,
+                effective.how,
+                run,
+                start=start,
+                fresh=noise.fresh,
+                repainted=kept,
+            )
 
     def decode(self, latents: Tensor, output: Output, run: Run) -> Iterator[Audio]:
         """Yield the decoded audio `[channels, T * hop_length]` of each take."""
-        vae, sound = self._loaded.vae, self.spec.sound
-        chunk = chunk_frames(self._loaded.device)
+        vae, sound = self._loaded.parts.vae, self.spec.sound
+        chunk = decode_frames(self._loaded.memory())
         each = len(tiles(latents.shape[1], chunk))
         for index, one in enumerate(latents * output.latent_rescale + output.latent_shift):
 
             def before_tile(number: int, first: int = index * each) -> None:
                 run.step(Phase.DECODING, first + number, each * latents.shape[0])
 
-            yield decode(vae, sound, one, chunk, before_tile)
+            with self._loaded.using(VAE):
+                audio = decode(vae, sound, one, chunk, before_tile)
+            yield audio
 
     def unload(self) -> None:
         """Free the model's memory; the engine can't be used afterwards."""
-        if self._components is not None:
-            device, self._components = self._components.device, None
+        if self._held is not None:
+            device, self._held = self._held.device, None
             release(device)
 
     @property
-    def _loaded(self) -> Components:
-        if self._components is None:
+    def _loaded(self) -> Loaded:
+        if self._held is None:
             raise ModelNotReady("the model was unloaded")
-        return self._components
+        return self._held
 
 
 class StartingNoise(NamedTuple):

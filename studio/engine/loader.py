@@ -95,13 +95,20 @@ class Components:
     dtype: torch.dtype  # of everything that has weights
 
 
-def load_components(checkpoint: Checkpoint, *, device: torch.device, dtype: torch.dtype, run: Run) -> Components:
+def load_components(
+    checkpoint: Checkpoint,
+    *,
+    device: torch.device,
+    dtype: torch.dtype,
+    run: Run,
+    home: torch.device | None = None,
+) -> Components:
     """Load every component of a verified checkpoint, reporting `Phase.LOADING` before each.
 
-    Weights are converted to `dtype` whatever they are stored in. Raises CheckpointError when weights don't fit
-    their config.
+    Everything is put on `home` (None: on `device`, where it computes). Weights are converted to `dtype` whatever they
+    are stored in. Raises CheckpointError when weights don't fit their config.
     """
-    loads = _Loads(device, run)
+    loads = _Loads(home or device, run)
     vae_class = checkpoint.spec.sound.vae_class
     original = checkpoint.layout is Layout.ORIGINAL
     networks = _original_networks(checkpoint.path, dtype, loads) if original else _networks(checkpoint, dtype, loads)

@@ -83,7 +83,7 @@ def source_latents(
     """
     if material.source is None:
         return None
-    calm = silence(parts.condition_encoder, frames)
+    calm = silence(parts.condition_encoder, frames, parts.device)
     if is_silent(material.source):
         return calm
     return fit(_encoded(parts, spec, material.source, before_tile), frames, calm)
@@ -94,7 +94,7 @@ def reference_latents(
 ) -> Tensor:
     """Return what the timbre encoder listens to, `[1 or takes, 750, C]`: without a reference it is silence."""
     if not material.references:
-        return silence(parts.condition_encoder, spec.sound.frames(REFERENCE_SECONDS))
+        return silence(parts.condition_encoder, spec.sound.frames(REFERENCE_SECONDS), parts.device)
     return torch.cat([_encoded(parts, spec, audio, before_tile) for audio in material.references])
 
 

@@ -3,26 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
+from studio.engine.setup import Quantization
 from studio.errors import InvalidRequest
 
 if TYPE_CHECKING:  # takes eight seconds to import; only loader.py does
     from diffusers.models.transformers.ace_step_transformer import AceStepTransformer1DModel
 
 DEVICES = ("cpu", "cuda", "xpu")  # torchao's int8 has no kernels elsewhere
-
-
-class Quantization(StrEnum):
-    """How the DiT's weights are stored."""
-
-    NONE = "none"
-    INT8 = "int8"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import torch
 from torch import nn
 
-from studio.engine.device import release
+from studio.engine.device import empty_cache
 from studio.engine.memory import DIT
 
 HOME = torch.device("cpu")
@@ -40,7 +40,7 @@ class Residency:
         self._dtypes = {name: _dtype(self._parts[name]) for name in self.offloaded & {VAE}}
         for name in self._parts:
             self._move(name, HOME if name in self.offloaded else device)
-        release(device)
+        empty_cache(device)
 
     @contextmanager
     def using(self, *names: str) -> Iterator[None]:
@@ -77,7 +77,7 @@ class Residency:
                 self._carry(name, HOME)
                 left = True
         if left:
-            release(self.device)
+            empty_cache(self.device)
 
     def _carry(self, name: str, place: torch.device) -> None:
         if self._moved is not None:

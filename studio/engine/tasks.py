@@ -8,8 +8,14 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from studio.engine.audio.span import Span
+from studio.engine.edits import Lego, Repaint
+from studio.engine.requests import Request, TextToMusic
+
 if TYPE_CHECKING:  # takes eight seconds to import; only loader.py does
     from diffusers.pipelines.ace_step.modeling_ace_step import AceStepAudioTokenDetokenizer, AceStepAudioTokenizer
+
+    from studio.engine.loader import Components
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,3 +70,27 @@ def fit(latents: Tensor, frames: int, silence: Tensor) -> Tensor:
 def fit_mask(mask: Tensor, frames: int) -> Tensor:
     """Return a chunk mask `[T]` as `[1, frames]`; frames beyond it belong to no source and count as outside."""
     return torch.nn.functional.pad(mask, (0, frames - mask.shape[0]))[None]
+
+
+def chunk_mask(request: Request, span: Span | None, calm: Tensor) -> Tensor:
+    """Return the chunk mask `[1, T]` for silence `calm` `[1, T, C]`: 1 where the model makes sound (engine.md 5.3)."""
+    if span is None or not isinstance(request, Repaint | Lego):
+        return calm.new_ones(calm.shape[:2])
+    return fit_mask(torch.from_numpy(span.mask()).to(calm), calm.shape[1])
+
+
+def followed_latents(
+    parts: Components, request: Request, source: Tensor | None, quantized: bool, calm: Tensor
+) -> Tensor:
+    """Return the source latents `[1, T, C]` as the task wants the DiT to see them (engine.md 5.3).
+
+    Codes and quantised covers need an audio tokenizer; effective.py refuses them without one.
+    """
+    tokenizer, detokenizer = parts.audio_tokenizer, parts.audio_token_detokenizer
+    if tokenizer is not None and detokenizer is not None:
+        if isinstance(request, TextToMusic) and request.audio_codes:
+            codes = torch.tensor([list(request.audio_codes)], device=calm.device)
+            return fit(decode_codes(tokenizer, detokenizer, codes), calm.shape[1], calm)
+        if source is not None and quantized:
+            return cover_hints(tokenizer, detokenizer, source, calm)
+    return calm if source is None else source

@@ -35,16 +35,6 @@ class Tile:
     window_end: int
 
 
-def chunk_frames(device: torch.device) -> int:
-    """Return how many frames to decode at once on `device`, by its free memory."""
-    if device.type == "mps":
-        return 32
-    free = free_memory(device)
-    if free is None:
-        return 256
-    return next((chunk for least, chunk in _CHUNKS if free >= least), 128)
-
-
 def encode_chunk_frames(sound: Sound, device: torch.device) -> int:
     """Return how many frames to encode at once on `device`: 30 s, or 15 s where memory is small (engine.md 4.4)."""
     free = free_memory(device)

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from studio.engine.audio.reference import REFERENCE_SECONDS, reference_windows
+from studio.engine.audio.reference import reference_windows
 from studio.engine.audio.shape import Audio
 from studio.engine.audio.source import SourceAudio, prepare_source
 from studio.engine.model_spec import Sound, VaeClass

@@ -137,7 +137,7 @@ def test_wide_models_read_their_special_token_first(copied: Path) -> None:
     edit(copied / "transformer" / "config.json", encoder_hidden_size=48)
     assert spec_for(copied).wide
     edit(copied / "transformer" / "config.json", encoder_hidden_size=32)
-    encoder = Engine.load(copied, device="cpu")._loaded.condition_encoder.timbre_encoder
+    encoder = Engine.load(copied, device="cpu")._loaded.parts.condition_encoder.timbre_encoder
     frames = torch.zeros(2, 5, 8)
     assert encoder.embed_tokens(frames).shape[1] == 5
     _prepend_special_token(encoder)
@@ -148,7 +148,7 @@ def test_wide_models_read_their_special_token_first(copied: Path) -> None:
 def test_optional_parts_may_be_absent(copied: Path) -> None:
     for folder in ("audio_tokenizer", "audio_token_detokenizer"):
         (copied / folder).rename(copied / f"not_{folder}")
-    assert Engine.load(copied, device="cpu")._loaded.audio_tokenizer is None
+    assert Engine.load(copied, device="cpu")._loaded.parts.audio_tokenizer is None
 
 
 def test_specs_come_from_the_configs(turbo_path: Path, base_path: Path) -> None:

@@ -114,7 +114,7 @@ def test_weights_in_bfloat16_load_as_float32_and_as_they_are(original: Path) -> 
 
 def test_silence_comes_from_its_own_file_turned_around(original: Path) -> None:
     stored = torch.load(original / "silence_latent.pt", weights_only=True)
-    held = Engine.load(original, device="cpu")._loaded.condition_encoder.silence_latent
+    held = Engine.load(original, device="cpu")._loaded.parts.condition_encoder.silence_latent
     assert held.shape == (1, 15000, 8)
     assert torch.equal(held, stored.transpose(1, 2))
 

@@ -64,7 +64,7 @@ def test_number_types_facts_of_the_config_and_silence_are_kept(original: Path, t
     encoder = load_file(made / "condition_encoder" / "diffusion_pytorch_model.safetensors")
     silence = torch.load(dit / "silence_latent.pt", weights_only=True)
     assert torch.equal(encoder["silence_latent"], silence.transpose(1, 2))  # not rounded to the weights' type
-    assert Engine.load(made, device="cpu")._loaded.transformer.config["is_lego_sft"] is True
+    assert Engine.load(made, device="cpu")._loaded.parts.transformer.config["is_lego_sft"] is True
     assert not list(made.rglob("*.py"))
 
 

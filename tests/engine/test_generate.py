@@ -77,7 +77,7 @@ def test_cancel_at_step_two_never_runs_step_three(engine: Engine) -> None:
         calls += 1
 
     run = Run(cancelled=lambda: calls == 2)
-    hook = engine._loaded.transformer.proj_out_conv.register_forward_hook(count)
+    hook = engine._loaded.parts.transformer.proj_out_conv.register_forward_hook(count)
     try:
         with pytest.raises(Cancelled, match="diffusion at 2 of 8"):
             engine.generate(REQUEST, run)
@@ -143,7 +143,7 @@ def test_timings_add_up(engine: Engine) -> None:
 
 def test_base_checkpoints_are_guided(base_engine: Engine) -> None:
     seen: list[int] = []
-    hook = base_engine._loaded.transformer.norm_out.register_forward_pre_hook(
+    hook = base_engine._loaded.parts.transformer.norm_out.register_forward_pre_hook(
         lambda _module, inputs: seen.append(inputs[0].shape[0])
     )
     take = base_engine.generate(replace(REQUEST, sampling=Sampling(steps=2)))[0]
@@ -169,7 +169,7 @@ def test_out_of_memory_names_what_to_try_and_the_next_request_works(
 
     with monkeypatch.context() as patch:
         patch.setattr("studio.engine.engine.denoise", full)
-        with pytest.raises(OutOfMemory, match="smaller batch, a shorter duration or a smaller checkpoint"):
+        with pytest.raises(OutOfMemory, match="too little memory; try int8 quantisation, a smaller decoding tile"):
             engine.generate(REQUEST)
     assert engine.generate(REQUEST)
 

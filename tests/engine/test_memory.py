@@ -162,7 +162,7 @@ def test_a_model_that_does_not_fit_is_refused_before_it_is_loaded() -> None:
 
 def test_sizes_are_read_from_the_files(turbo_path: Path, engine: Engine, tmp_path: Path) -> None:
     sizes = weights_of(turbo_path, 4)
-    dit = engine._loaded.transformer
+    dit = engine._loaded.parts.transformer
     assert sizes["transformer"] * GB == sum(weight.nbytes for weight in dit.parameters())
     assert set(sizes) >= {"text_encoder", "condition_encoder", "vae"}
     (tmp_path / "vae").mkdir()
@@ -256,7 +256,7 @@ def sound(components: Components, residency: Residency) -> Tensor:
     with residency.using("text_encoder"):
         texts = embed(components.tokenizer, components.text_encoder, [Prompt(caption="calm piano", lyrics="la la")])
     with residency.using("condition_encoder"):
-        calm, order = silence(components.condition_encoder, 20), torch.zeros(1, dtype=torch.int64, device=device)
+        calm, order = silence(components.condition_encoder, 20, device), torch.zeros(1, dtype=torch.int64, device=device)
         states = encode_condition(components.condition_encoder, texts, calm, order)
     noise = torch.randn(1, 20, calm.shape[-1], generator=torch.Generator().manual_seed(0)).to(device)
     with residency.using("transformer"):
@@ -268,7 +268,7 @@ def sound(components: Components, residency: Residency) -> Tensor:
 
 @pytest.fixture
 def components(turbo_path: Path) -> Components:
-    return Engine.load(turbo_path, device="cpu")._loaded
+    return Engine.load(turbo_path, device="cpu")._loaded.parts
 
 
 @pytest.mark.parametrize("device", DEVICES, ids=str)
@@ -337,7 +337,7 @@ def test_a_part_that_can_not_be_brought_is_sent_home(components: Components) -> 
 
 @pytest.mark.parametrize("device", DEVICES, ids=str)
 def test_a_16_bit_autoencoder_waits_in_float32_and_loses_nothing(turbo_path: Path, device: torch.device) -> None:
-    components = Engine.load(turbo_path, device="cpu", dtype="bfloat16")._loaded
+    components = Engine.load(turbo_path, device="cpu", dtype="bfloat16")._loaded.parts
     before = {name: tensor.clone() for name, tensor in components.vae.state_dict().items()}
     residency = Residency(parts_of(components), device, offload=True)
     assert components.vae.dtype == torch.float32

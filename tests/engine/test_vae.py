@@ -12,7 +12,7 @@ from studio.engine.audio.shape import Audio, level
 from studio.engine.engine import Engine
 from studio.engine.model_spec import Sound, VaeClass
 from studio.engine.spectral import SpectralAutoencoder
-from studio.engine.vae import Tile, chunk_frames, decode, encode, encode_chunk_frames, encode_tiles, tiles
+from studio.engine.vae import Tile, decode, encode, encode_chunk_frames, encode_tiles, tiles
 from studio.errors import AudioError, Cancelled
 
 SPECTRAL = Sound(vae_class=VaeClass.SPECTRAL, sample_rate=24000, hop_length=960, channels=2, latent_channels=64)
@@ -33,7 +33,7 @@ def test_cores_join_and_windows_overlap(chunk: int, overlap: int) -> None:
 
 @torch.inference_mode()
 def test_oobleck_in_tiles_equals_one_piece_away_from_the_edges(engine: Engine) -> None:
-    parts, sound = engine._loaded, engine.spec.sound
+    parts, sound = engine._loaded.parts, engine.spec.sound
     latents = torch.randn(301, sound.latent_channels, generator=torch.Generator().manual_seed(0))
     whole = decode(parts.vae, sound, latents, 301)
     # With margins wider than the network's reach the tiles are equal everywhere.
@@ -56,21 +56,13 @@ def test_the_spectral_autoencoder_in_tiles_equals_one_piece() -> None:
 
 @torch.inference_mode()
 def test_decoding_and_levelling_hold_few_copies(engine: Engine) -> None:
-    parts, sound = engine._loaded, engine.spec.sound
+    parts, sound = engine._loaded.parts, engine.spec.sound
     latents = torch.randn(6000, sound.latent_channels, generator=torch.Generator().manual_seed(0))
     tracemalloc.start()
     audio = level(decode(parts.vae, sound, latents, 256))
     peak = tracemalloc.get_traced_memory()[1]  # what numpy holds; torch holds one tile
     tracemalloc.stop()
     assert peak < 3 * audio.nbytes
-
-
-def test_the_tile_size_follows_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert chunk_frames(torch.device("cpu")) == 256
-    assert chunk_frames(torch.device("mps")) == 32
-    for free, frames in ((30.0, 512), (17.0, 384), (12.5, 256), (3.0, 128)):
-        monkeypatch.setattr("studio.engine.vae.free_memory", lambda _device, free=free: free)
-        assert chunk_frames(torch.device("cuda")) == frames
 
 
 def _music(sound: Sound, frames: int, more: int = 0) -> Audio:
@@ -80,7 +72,7 @@ def _music(sound: Sound, frames: int, more: int = 0) -> Audio:
 
 @torch.inference_mode()
 def test_oobleck_encodes_in_tiles_as_in_one_piece_away_from_the_edges(engine: Engine) -> None:
-    parts, sound = engine._loaded, engine.spec.sound
+    parts, sound = engine._loaded.parts, engine.spec.sound
     audio = _music(sound, 301)
     whole = encode(parts.vae, sound, audio, 301)
     assert (whole.shape, whole.dtype) == ((301, sound.latent_channels), torch.float32)
@@ -107,7 +99,7 @@ def test_the_spectral_autoencoder_encodes_in_tiles_as_in_one_piece() -> None:
 
 @torch.inference_mode()
 def test_a_seed_gives_the_same_latents_whatever_the_tiles(engine: Engine) -> None:
-    parts, sound = engine._loaded, engine.spec.sound
+    parts, sound = engine._loaded.parts, engine.spec.sound
     audio = _music(sound, 150)
 
     def sampled(chunk: int, seed: int) -> torch.Tensor:
@@ -132,7 +124,7 @@ def test_the_deterministic_autoencoder_ignores_the_seed() -> None:
 @torch.inference_mode()
 @pytest.mark.parametrize(("frames", "more"), [(1, 0), (1, 95), (7, 0), (7, 1), (7, 95), (40, 50)])
 def test_only_whole_frames_are_encoded(engine: Engine, frames: int, more: int) -> None:
-    parts, sound = engine._loaded, engine.spec.sound
+    parts, sound = engine._loaded.parts, engine.spec.sound
     audio = _music(sound, frames, more)
     for chunk in (4, 100):
         assert encode(parts.vae, sound, audio, chunk).shape == (frames, sound.latent_channels)
@@ -142,7 +134,7 @@ def test_only_whole_frames_are_encoded(engine: Engine, frames: int, more: int) -
 
 @torch.inference_mode()
 def test_what_is_left_after_the_last_whole_frame_is_heard_in_it(engine: Engine) -> None:
-    parts, sound = engine._loaded, engine.spec.sound
+    parts, sound = engine._loaded.parts, engine.spec.sound
     audio = _music(sound, 150, more=95)
     direct = parts.vae.encode(torch.from_numpy(audio)[None]).latent_dist.mean[0].T
     for chunk in (128, 150):
@@ -152,7 +144,7 @@ def test_what_is_left_after_the_last_whole_frame_is_heard_in_it(engine: Engine) 
 
 
 def test_less_than_a_frame_and_broken_numbers_are_refused(engine: Engine) -> None:
-    parts, sound = engine._loaded, engine.spec.sound
+    parts, sound = engine._loaded.parts, engine.spec.sound
     with pytest.raises(AudioError, match="95 samples, less than one latent frame of 96"):
         encode(parts.vae, sound, np.zeros((2, 95), np.float32), 100)
     endless = np.full((2, 960), np.inf, np.float32)
@@ -162,7 +154,7 @@ def test_less_than_a_frame_and_broken_numbers_are_refused(engine: Engine) -> Non
 
 @torch.inference_mode()
 def test_encoding_says_which_tile_comes_next_and_can_be_stopped(engine: Engine) -> None:
-    parts, sound = engine._loaded, engine.spec.sound
+    parts, sound = engine._loaded.parts, engine.spec.sound
     audio, heard = _music(sound, 100), []
 
     def before_tile(number: int) -> None:

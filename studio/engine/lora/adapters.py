@@ -18,8 +18,9 @@ from torch import Tensor, nn
 
 from studio.engine.convert import Network, original_name
 from studio.engine.lora.formats import WEIGHTS, AdaptedLayer, AdapterInfo, AdapterKind, adapter_hash, inspect_adapter
-from studio.engine.quantize import Quantization, is_quantized
+from studio.engine.quantize import is_quantized
 from studio.engine.sampling import is_number
+from studio.engine.setup import Quantization
 from studio.errors import CheckpointError, InvalidRequest, NotFound
 
 if TYPE_CHECKING:  # take eight seconds to import; `load` does
