@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, cast
 
 import torch
@@ -16,8 +17,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 if TYPE_CHECKING:  # takes eight seconds to import; only loader.py does
+    from diffusers.models.normalization import RMSNorm
     from diffusers.models.transformers.ace_step_transformer import (
         AceStepAttention,
+        AceStepMLP,
         AceStepTransformer1DModel,
         AceStepTransformerBlock,
     )
@@ -29,58 +32,78 @@ BLOCKS_WORTH_IT = 4  # a sliding window is cut into blocks when the sequence is 
 class _Conditions:
     """What cross-attention of one layer reads."""
 
-    key: Tensor  # [B, heads, L, D]
+    key: Tensor  # [B, kv heads, L, D]
     value: Tensor
     nothing: Tensor | None  # [1, 1, H], what attending to the null condition gives, whatever the query
 
 
 @dataclass(frozen=True, slots=True)
 class _Positions:
-    """Rotary angles of a sequence: cosine and sine `[1, 1, N, D]`, float32."""
+    """Rotary angles of a sequence: cosine `[1, N, 1, D]` and sine `[1, N, 1, D / 2]` in the model's number type."""
 
     cosine: Tensor
     sine: Tensor
 
     def turn(self, heads: Tensor) -> Tensor:
-        """Rotate `[B, heads, N, D]`; the halves of D form the pairs (engine.md 2.3)."""
-        first, second = heads.float().chunk(2, dim=-1)
-        crossed = torch.cat([-second, first], dim=-1)
-        return (heads * self.cosine + crossed * self.sine).to(heads.dtype)
+        """Rotate `[B, N, heads, D]`; the halves of D form the pairs (engine.md 2.3)."""
+        first, second = heads.chunk(2, dim=-1)
+        turned = heads * self.cosine
+        left, right = turned.chunk(2, dim=-1)
+        left.addcmul_(second, self.sine, value=-1)
+        right.addcmul_(first, self.sine)
+        return turned
+
+
+Attend = Callable[[Tensor, Tensor, Tensor], Tensor]
+Block = Callable[["AceStepTransformerBlock", Tensor, Tensor, _Positions, Attend, _Conditions], Tensor]
 
 
 class Velocity:
     """The DiT's velocity as a function of latents and noise level, for one set of conditions."""
 
     def __init__(
-        self, transformer: AceStepTransformer1DModel, states: Tensor, context: Tensor, null: Tensor | None = None
+        self,
+        transformer: AceStepTransformer1DModel,
+        states: Tensor,
+        context: Tensor,
+        null: Tensor | None = None,
+        *,
+        compiled: bool = False,
     ) -> None:
         """Prepare for encoder states `[B, L, He]` and context latents `[B, T, 2C]`.
 
-        With the null condition `[1, 1, He]` the second half of every batch runs unprompted.
+        With the null condition `[1, 1, He]` the second half of every batch runs unprompted. `compiled` runs the layers
+        through torch.compile: the first call takes a minute or more.
         """
         self._dit, self._context = transformer, context
         self._layers = [cast("AceStepTransformerBlock", layer) for layer in transformer.layers]
+        self._block = _compiled_block() if compiled else _block
         self._frames = context.shape[1]
         tokens = -(-self._frames // transformer.patch_size)
-        self._positions = _positions(tokens, transformer.head_dim, transformer.rope_theta, context.device)
+        self._positions = _positions(tokens, transformer.head_dim, transformer.rope_theta, context)
         self._attend = [_self_attention(layer.self_attn, tokens, context) for layer in self._layers]
         encoded = transformer.condition_embedder(states)
         nothing = None if null is None else transformer.condition_embedder(null)
         self._conditions = [_cross_conditions(layer.cross_attn, encoded, nothing) for layer in self._layers]
         self._rest = transformer.time_embed_r(torch.zeros(1, device=context.device, dtype=context.dtype))
+        self._tables = torch.cat([layer.scale_shift_table for layer in self._layers]).float()  # [layers, 6, H]
+        self._gains = torch.stack([_gains(layer) for layer in self._layers])
 
     def __call__(self, latents: Tensor, level: float, *, unprompted: bool = False) -> tuple[Tensor, Tensor | None]:
         """Return the prompted and, when asked for, the unprompted velocity, each `[B, T, C]` in float32."""
         dit, dtype = self._dit, self._context.dtype
         moment = torch.full((1,), level, device=latents.device, dtype=dtype)
-        temb, modulation = (a + b for a, b in zip(dit.time_embed(moment), self._rest, strict=True))
+        temb, projected = (a + b for a, b in zip(dit.time_embed(moment), self._rest, strict=True))
+        modulations = self._modulations(projected)
         hidden = self._patches(latents.to(dtype))
         if unprompted:
             hidden = torch.cat([hidden, hidden])
-        for layer, attend, conditions in zip(self._layers, self._attend, self._conditions, strict=True):
-            hidden = _block(layer, hidden, modulation, self._positions, attend, conditions)
+        for layer, rows, attend, conditions in zip(
+            self._layers, modulations, self._attend, self._conditions, strict=True
+        ):
+            hidden = self._block(layer, hidden, rows, self._positions, attend, conditions)
         shift, scale = (dit.scale_shift_table + temb.unsqueeze(1)).chunk(2, dim=1)
-        hidden = (dit.norm_out(hidden) * (1 + scale) + shift).type_as(hidden)
+        hidden = _normalized(hidden, dit.norm_out, dit.norm_out.weight * (1 + scale), shift)
         velocity = dit.proj_out_conv(hidden.transpose(1, 2)).transpose(1, 2)[:, : self._frames].float()
         if not unprompted:
             return velocity, None
@@ -94,34 +117,74 @@ class Velocity:
         hidden: Tensor = self._dit.proj_in_conv(joined.transpose(1, 2))
         return hidden.transpose(1, 2)
 
+    def _modulations(self, projected: Tensor) -> tuple[Tensor, ...]:
+        """What each layer `[6, H]` multiplies and adds: shift, gain and gate of its attention, then of its MLP.
+
+        A gain is the norm's weight times one plus the scale.
+        """
+        rows = self._tables + projected
+        rows[:, 1::3] += 1
+        rows[:, 1::3] *= self._gains
+        return rows.to(projected.dtype).unbind()
+
+
+def _gains(layer: AceStepTransformerBlock) -> Tensor:
+    """Weights `[2, H]` of the two norms that are modulated, float32."""
+    return torch.stack([layer.self_attn_norm.weight, layer.mlp_norm.weight]).float()
+
 
 def _block(
     layer: AceStepTransformerBlock,
     hidden: Tensor,
     modulation: Tensor,
     positions: _Positions,
-    attend: Callable[[Tensor, Tensor, Tensor], Tensor],
+    attend: Attend,
     conditions: _Conditions,
 ) -> Tensor:
     """One layer on `[B or 2B, N, H]` (engine.md 2.3)."""
-    shift_a, scale_a, gate_a, shift_m, scale_m, gate_m = (layer.scale_shift_table + modulation).chunk(6, dim=1)
-    normed = (layer.self_attn_norm(hidden) * (1 + scale_a) + shift_a).type_as(hidden)
-    query, key, value = _heads(layer.self_attn, normed)
-    mixed = attend(positions.turn(query), positions.turn(key), value)
-    hidden = (hidden + _join(layer.self_attn, mixed) * gate_a).type_as(hidden)
-    hidden = hidden + _cross_attention(layer, hidden, conditions)
-    normed = (layer.mlp_norm(hidden) * (1 + scale_m) + shift_m).type_as(hidden)
-    result: Tensor = (hidden + layer.mlp(normed) * gate_m).type_as(hidden)
+    shift_a, gain_a, gate_a, shift_m, gain_m, gate_m = modulation.unbind()
+    query, key, value = _heads(layer.self_attn, _normalized(hidden, layer.self_attn_norm, gain_a, shift_a))
+    mixed = attend(*(part.transpose(1, 2) for part in (positions.turn(query), positions.turn(key), value)))
+    hidden = torch.addcmul(hidden, _join(layer.self_attn, mixed), gate_a)
+    _add_cross_attention(layer, hidden, conditions)
+    normed = _normalized(hidden, layer.mlp_norm, gain_m, shift_m)
+    return torch.addcmul(hidden, _mlp(layer.mlp, normed), gate_m)
+
+
+@cache
+def _compiled_block() -> Block:
+    """The layer through torch.compile, which fuses what lies between its matrix products."""
+    return torch.compile(_block)
+
+
+def _normalized(hidden: Tensor, norm: RMSNorm, gain: Tensor, shift: Tensor | None = None) -> Tensor:
+    """RMSNorm over the last axis with a gain of its own, and a shift; float32 inside."""
+    if hidden.device.type != "cpu":
+        normed = F.rms_norm(hidden, hidden.shape[-1:], gain.flatten(), norm.eps)
+        return normed if shift is None else normed.add_(shift)
+    exact = hidden.float()  # F.rms_norm is not fused on the CPU and takes more passes than this
+    length = torch.linalg.vector_norm(exact, dim=-1, keepdim=True)
+    factor = length.square_().div_(hidden.shape[-1]).add_(norm.eps).rsqrt_()
+    scaled = (exact * factor).mul_(gain)
+    return (scaled if shift is None else scaled.add_(shift)).to(hidden.dtype)
+
+
+def _mlp(mlp: AceStepMLP, normed: Tensor) -> Tensor:
+    """SwiGLU without a second copy of its widest tensor."""
+    result: Tensor = mlp.down_proj(F.silu(mlp.gate_proj(normed), inplace=True).mul_(mlp.up_proj(normed)))
     return result
 
 
 def _heads(attention: AceStepAttention, hidden: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Query `[B, heads, N, D]` and, for fewer heads, key and value; the first two normalised."""
-    size = attention.head_dim
-    query = attention.norm_q(attention.to_q(hidden).unflatten(-1, (-1, size))).transpose(1, 2)
-    key = attention.norm_k(attention.to_k(hidden).unflatten(-1, (-1, size))).transpose(1, 2)
-    value = attention.to_v(hidden).unflatten(-1, (-1, size)).transpose(1, 2)
-    return query, key, value
+    """Query `[B, N, heads, D]` and, for fewer heads, key and value; the first two normalised."""
+    query = _normed_heads(attention, attention.norm_q, attention.to_q(hidden))
+    key = _normed_heads(attention, attention.norm_k, attention.to_k(hidden))
+    return query, key, attention.to_v(hidden).unflatten(-1, (-1, attention.head_dim))
+
+
+def _normed_heads(attention: AceStepAttention, norm: RMSNorm, projected: Tensor) -> Tensor:
+    """Cut `[B, N, heads * D]` to `[B, N, heads, D]`, each head normalised."""
+    return _normalized(projected.unflatten(-1, (-1, attention.head_dim)), norm, norm.weight)
 
 
 def _join(attention: AceStepAttention, mixed: Tensor) -> Tensor:
@@ -130,89 +193,83 @@ def _join(attention: AceStepAttention, mixed: Tensor) -> Tensor:
     return joined
 
 
-def _cross_attention(layer: AceStepTransformerBlock, hidden: Tensor, conditions: _Conditions) -> Tensor:
-    """What the prompted part of the batch hears of its prompt; the rest, if any, hears the null condition."""
-    attention, prompted = layer.cross_attn, conditions.key.shape[0]
-    normed = layer.cross_attn_norm(hidden[:prompted]).type_as(hidden)
-    query = attention.norm_q(attention.to_q(normed).unflatten(-1, (-1, attention.head_dim))).transpose(1, 2)
-    mixed = F.scaled_dot_product_attention(query, conditions.key, conditions.value, scale=attention.scaling)
-    heard = _join(attention, mixed)
-    if hidden.shape[0] == prompted or conditions.nothing is None:
-        return heard
-    return torch.cat([heard, conditions.nothing.expand_as(heard)])
+def _add_cross_attention(layer: AceStepTransformerBlock, hidden: Tensor, conditions: _Conditions) -> None:
+    """Add to the prompted part what it hears of its prompt, to the rest, if any, what it hears of the null condition."""
+    attention, norm, prompted = layer.cross_attn, layer.cross_attn_norm, conditions.key.shape[0]
+    normed = _normalized(hidden[:prompted], norm, norm.weight)
+    query = _normed_heads(attention, attention.norm_q, attention.to_q(normed)).transpose(1, 2)
+    heard = _join(attention, _attention(query, conditions.key, conditions.value, attention.scaling))
+    hidden[:prompted].add_(heard)
+    if conditions.nothing is not None and hidden.shape[0] > prompted:
+        hidden[prompted:].add_(conditions.nothing)
 
 
 def _cross_conditions(attention: AceStepAttention, encoded: Tensor, nothing: Tensor | None) -> _Conditions:
     """Keys and values of one layer; attending to equal rows gives their value, so null needs no attention at all."""
-    key = attention.norm_k(attention.to_k(encoded).unflatten(-1, (-1, attention.head_dim))).transpose(1, 2)
+    key = _normed_heads(attention, attention.norm_k, attention.to_k(encoded)).transpose(1, 2)
     value = attention.to_v(encoded).unflatten(-1, (-1, attention.head_dim)).transpose(1, 2)
     heard = None
     if nothing is not None:
         alone = attention.to_v(nothing).unflatten(-1, (-1, attention.head_dim)).transpose(1, 2)
-        heard = _join(attention, _for_all_heads(attention, alone))
-    return _Conditions(_for_all_heads(attention, key), _for_all_heads(attention, value), heard)
+        heard = _join(attention, alone.repeat_interleave(attention.heads // attention.kv_heads, dim=1))
+    return _Conditions(key, value, heard)
 
 
-def _for_all_heads(attention: AceStepAttention, shared: Tensor) -> Tensor:
-    """Repeat key or value heads until each query head has its own."""
-    return shared.repeat_interleave(attention.heads // attention.kv_heads, dim=1)
+def _attention(query: Tensor, key: Tensor, value: Tensor, scale: float, mask: Tensor | None = None) -> Tensor:
+    """Attend `[B, heads, N, D]` to fewer heads of key and value, with an additive mask."""
+    groups = query.shape[1] // key.shape[1]
+    if groups > 1 and query.device.type != "cpu" and (mask is not None or query.dtype is torch.float32):
+        # On GPUs the kernels that share heads take neither: attention would fall back to storing every score.
+        key, value = (part.repeat_interleave(groups, dim=1) for part in (key, value))
+        groups = 1
+    return F.scaled_dot_product_attention(query, key, value, attn_mask=mask, scale=scale, enable_gqa=groups > 1)
 
 
-def _positions(tokens: int, size: int, theta: float, device: torch.device) -> _Positions:
-    """Angles at positions 0 to `tokens`; float32 throughout, for half precision loses far positions (engine.md 2.8)."""
+def _positions(tokens: int, size: int, theta: float, like: Tensor) -> _Positions:
+    """Angles at positions 0 to `tokens`, rounded only after cosine and sine (engine.md 2.8)."""
     exponents = torch.arange(0, size, 2, dtype=torch.float64) / size
-    angles = torch.outer(torch.arange(tokens, dtype=torch.float64), theta**-exponents)
-    angles = torch.cat([angles, angles], dim=-1)[None, None]
-    return _Positions(angles.cos().float().to(device), angles.sin().float().to(device))
+    angles = torch.outer(torch.arange(tokens, dtype=torch.float64), theta**-exponents)[None, :, None]
+    return _Positions(torch.cat([angles, angles], dim=-1).cos().to(like), angles.sin().to(like))
 
 
-def _self_attention(
-    attention: AceStepAttention, tokens: int, context: Tensor
-) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
+def _self_attention(attention: AceStepAttention, tokens: int, context: Tensor) -> Attend:
     """The cheapest exact self-attention of a layer: whole, with a band mask, or in blocks of its window."""
     window, scale = attention.sliding_window, attention.scaling
-    shared = attention.heads != attention.kv_heads
-
-    def whole(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-        return F.scaled_dot_product_attention(query, key, value, scale=scale, enable_gqa=shared)
-
     if window is None or tokens <= window + 1:
-        return whole
+        return lambda query, key, value: _attention(query, key, value, scale)
+    if tokens > BLOCKS_WORTH_IT * window:
+        return _Blocks(tokens, window, scale, context)
     places = torch.arange(tokens, device=context.device)
-    if tokens <= BLOCKS_WORTH_IT * window:
-        band = (places[:, None] - places[None]).abs() <= window
+    band = _additive((places[:, None] - places[None]).abs() <= window, context)
+    return lambda query, key, value: _attention(query, key, value, scale, band)
 
-        def banded(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-            return F.scaled_dot_product_attention(query, key, value, attn_mask=band, scale=scale, enable_gqa=shared)
 
-        return banded
-    return _Blocks(tokens, window, scale, shared, context.device)
+def _additive(seen: Tensor, like: Tensor) -> Tensor:
+    """A mask to add to scores; made once, where a boolean one would be converted at every call."""
+    return torch.zeros(seen.shape, device=like.device, dtype=like.dtype).masked_fill_(~seen, float("-inf"))
 
 
 class _Blocks:
     """Sliding-window attention in blocks of one window that see one block to either side."""
 
-    def __init__(self, tokens: int, window: int, scale: float, shared: bool, device: torch.device) -> None:
-        self._window, self._scale, self._shared = window, scale, shared
+    def __init__(self, tokens: int, window: int, scale: float, like: Tensor) -> None:
+        self._window, self._scale = window, scale
         self._padding = -tokens % window
         blocks = (tokens + self._padding) // window
-        own = torch.arange(window, device=device)
-        seen = torch.arange(3 * window, device=device) - window
+        own = torch.arange(window, device=like.device)
+        seen = torch.arange(3 * window, device=like.device) - window
         near = (own[:, None] - seen[None]).abs() <= window
-        places = seen[None] + window * torch.arange(blocks, device=device)[:, None]
+        places = seen[None] + window * torch.arange(blocks, device=like.device)[:, None]
         real = (places >= 0) & (places < tokens)
-        self._mask = (near[None] & real[:, None])[None, :, None]  # [1, blocks, 1, window, 3 * window]
+        self._mask = _additive(near[None] & real[:, None], like)[None, :, None]  # [1, blocks, 1, window, 3 * window]
 
     def __call__(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         """Attend `[B, heads, N, D]`."""
-        batch, _, tokens, _ = query.shape
-        heads, size = query.shape[1], query.shape[3]
+        batch, heads, tokens, size = query.shape
         own = F.pad(query, (0, 0, 0, self._padding)).view(batch, heads, -1, self._window, size).transpose(1, 2)
         keys, values = self._around(key), self._around(value)
         mask = self._mask.expand(batch, -1, -1, -1, -1).flatten(0, 1)
-        mixed = F.scaled_dot_product_attention(
-            own.flatten(0, 1), keys, values, attn_mask=mask, scale=self._scale, enable_gqa=self._shared
-        )
+        mixed = _attention(own.flatten(0, 1), keys, values, self._scale, mask)
         whole = mixed.view(batch, -1, heads, self._window, size).transpose(1, 2).flatten(2, 3)
         return whole[:, :, :tokens]
 
