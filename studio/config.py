@@ -12,6 +12,13 @@ from studio.errors import InvalidRequest
 
 ROOT = Path(__file__).resolve().parent.parent
 PREFIX = "STUDIO_"
+_CHOICES: Mapping[str, tuple[str, ...]] = {
+    "attention": ("sdpa", "flash"),
+    "compile": ("on", "off"),
+    "offload": ("auto", "on", "off"),
+    "offload_dit": ("auto", "on", "off"),
+    "quantization": ("auto", "none", "int8"),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +37,13 @@ class Settings:
     modelscope_endpoint: str = ""  # empty: the public hub
     model: str = ""  # checkpoint to initialise at start; empty: none
     device: str = "auto"
+    dtype: str = "auto"
+    attention: str = "sdpa"  # or flash
+    compile: str = "off"
+    offload: str = "auto"  # on, off, or as the device's tier has it
+    offload_dit: str = "auto"
+    quantization: str = "auto"  # none, int8, or as the device's tier has it
+    max_vram_gb: float = 0.0  # play a device of that size; 0 = the real one
     host: str = "127.0.0.1"
     port: int = 7860
     language: str = "en"
@@ -39,6 +53,11 @@ class Settings:
     def __post_init__(self) -> None:
         if not 1 <= self.port <= 65535:
             raise InvalidRequest("port", "be from 1 to 65535", self.port)
+        for name, known in _CHOICES.items():
+            if getattr(self, name) not in known:
+                raise InvalidRequest(name, f"be one of {', '.join(known)}", getattr(self, name))
+        if self.max_vram_gb < 0:
+            raise InvalidRequest("max_vram_gb", "be above 0, or 0 for the real device", self.max_vram_gb)
         if self.lease_seconds <= 0:
             raise InvalidRequest("lease_seconds", "be above 0", self.lease_seconds)
 
@@ -81,6 +100,7 @@ def _cast(name: str, value: object) -> object:
         "models_dir": Path,
         "checkpoints_dir": Path,
         "port": int,
+        "max_vram_gb": float,
         "lease_seconds": float,
     }
     kind = kinds.get(name, str)

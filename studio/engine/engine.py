@@ -240,6 +240,7 @@ class Engine:
                 start=start,
                 fresh=noise.fresh,
                 repainted=kept,
+                compiled=self._loaded.setup.compile,
             )
 
     def decode(self, latents: Tensor, output: Output, run: Run) -> Iterator[Audio]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import threading
+from collections.abc import Mapping
 from datetime import timedelta
 
 from sqlalchemy import delete, or_, select
@@ -51,11 +52,12 @@ class Presence:
         """Tell which checkpoint is being loaded."""
         self._tell(WorkerState.LOADING, model=model)
 
-    def ready(self, spec: ModelSpec, device: str, dtype: str) -> None:
-        """Tell what is loaded and where."""
+    def ready(self, spec: ModelSpec, device: str, dtype: str, loaded: Mapping[str, object]) -> None:
+        """Tell what is loaded, where and how."""
         with self._lock:
             self._set(WorkerState.READY, model=spec.name)
             self._row.family, self._row.device, self._row.dtype = spec.family.value, device, dtype
+            self._row.loaded = dict(loaded)
             self._row.defaults = {
                 "steps": spec.defaults.steps,
                 "max_steps": spec.defaults.max_steps,
@@ -84,6 +86,7 @@ class Presence:
         self._row.state, self._row.model, self._row.error = state, model, error
         self._row.family = self._row.device = self._row.dtype = ""
         self._row.defaults = {}
+        self._row.loaded = {}
 
     def _store(self) -> None:
         self._row.heartbeat_at = self._clock()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from studio.config import Settings
@@ -10,6 +10,7 @@ from studio.engine.model_spec import ModelSpec
 from studio.engine.requests import Request
 from studio.engine.results import Take
 from studio.engine.run import Run
+from studio.engine.setup import Attention, Quantization, Setup
 from studio.errors import Cancelled, LeaseLost, StudioError
 from studio.jobs.outcome import outcome
 from studio.jobs.presence import Presence
@@ -25,19 +26,37 @@ class MusicEngine(Protocol):
     def generate(self, request: Request, run: Run) -> list[Take]:
         """Make one take a seed."""
 
+    def status(self) -> Mapping[str, object]:
+        """Say what is loaded and how."""
+
     def unload(self) -> None:
         """Give the memory back."""
 
 
-EngineFactory = Callable[[str, Settings, Run], MusicEngine]
+EngineFactory = Callable[[str, Setup, Settings, Run], MusicEngine]
 
 
-def load_engine(model: str, settings: Settings, run: Run) -> MusicEngine:
-    """Load the checkpoint called `model` with torch, which is imported here and nowhere before."""
+def load_engine(model: str, setup: Setup, settings: Settings, run: Run) -> MusicEngine:
+    """Load the checkpoint called `model` as `setup` wants it, with torch, which is imported here and nowhere before."""
     from studio.engine.engine import Engine
 
     dirs = (settings.models_dir, settings.checkpoints_dir)
-    return Engine.load(model, device=settings.device, dirs=dirs, run=run)
+    return Engine.load(model, setup=setup, dirs=dirs, run=run)
+
+
+def setup_of(settings: Settings) -> Setup:
+    """Return how the settings want checkpoints to be loaded; "auto" leaves a choice to the device's tier."""
+    switches = {"on": True, "off": False}
+    return Setup(
+        device=settings.device,
+        dtype=settings.dtype,
+        attention=Attention(settings.attention),
+        compile=settings.compile == "on",
+        offload=switches.get(settings.offload),
+        offload_dit=switches.get(settings.offload_dit),
+        quantization=None if settings.quantization == "auto" else Quantization(settings.quantization),
+        max_vram_gb=settings.max_vram_gb or None,
+    )
 
 
 class Resident:
@@ -53,14 +72,14 @@ class Resident:
         """Return the engine of `model`, loading it when another or none is in memory."""
         if self._engine is not None and self._engine.spec.name == model:
             return self._engine
-        return self.load(model, run)
+        return self.load(model, setup_of(self._settings), run)
 
-    def load(self, model: str, run: Run) -> MusicEngine:
+    def load(self, model: str, setup: Setup, run: Run) -> MusicEngine:
         """Put `model` in place of what is loaded; when that fails nothing is loaded and the row says why."""
         self.unload()
         self._presence.loading(model)
-        engine = self._try(model, run)
-        self._presence.ready(engine.spec, engine.device, engine.dtype)
+        engine = self._try(model, setup, run)
+        self._presence.ready(engine.spec, engine.device, engine.dtype, engine.status())
         return engine
 
     def unload(self) -> None:
@@ -69,9 +88,9 @@ class Resident:
             self._engine.unload()
             self._engine = None
 
-    def _try(self, model: str, run: Run) -> MusicEngine:
+    def _try(self, model: str, setup: Setup, run: Run) -> MusicEngine:
         loaded: list[MusicEngine] = []
-        error = outcome(lambda: loaded.append(self._factory(model, self._settings, run)))
+        error = outcome(lambda: loaded.append(self._factory(model, setup, self._settings, run)))
         if error is not None:
             self._say_why_not(model, error)
             raise error

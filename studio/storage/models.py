@@ -133,6 +133,7 @@ class Worker(Base):
     model: Mapped[str] = mapped_column(String(255), default="")
     family: Mapped[str] = mapped_column(String(16), default="")
     defaults: Mapped[Facts] = mapped_column(default=dict)  # of the model: steps, max_steps, shift, duration
+    loaded: Mapped[Facts] = mapped_column(default=dict)  # everything it says of what is loaded, see Engine.status
     device: Mapped[str] = mapped_column(String(64), default="")
     dtype: Mapped[str] = mapped_column(String(16), default="")
     error: Mapped[str] = mapped_column(Text, default="")
