@@ -17,7 +17,7 @@ from studio.engine.fetch import MAIN, STAGING, Fetched, fetch
 from studio.engine.hubs import Endpoints, Hub
 from studio.engine.manifest import MANIFEST, check_sums
 from studio.engine.run import Phase, Run
-from studio.errors import Cancelled, CheckpointError, FetchFailed, NotFound, StorageError
+from studio.errors import Cancelled, CheckpointError, FetchFailed, InvalidRequest, NotFound, StorageError
 from tests.engine.hub_server import HubServer, serve
 from tests.engine.originals import build, write_dit, write_tree
 
@@ -152,6 +152,26 @@ def test_a_missing_repository_and_an_unknown_name_are_named(hub: HubServer, tmp_
     for name in ("nobody", "../up", "a/..", "a/b/c"):
         with pytest.raises(NotFound, match="no checkpoint is published as"):
             get(hub, tmp_path, name)
+
+
+def test_an_unknown_source_is_refused(hub: HubServer, tmp_path: Path) -> None:
+    with pytest.raises(InvalidRequest, match="source must be one of auto, huggingface, modelscope, got 'torrent'"):
+        get(hub, tmp_path, source="torrent")
+
+
+def test_two_fetches_never_write_into_one_directory(hub: HubServer, tmp_path: Path) -> None:
+    def second(*_: object) -> None:
+        with pytest.raises(FetchFailed, match=r"another fetch into .* is running"):
+            get(hub, tmp_path)
+
+    get(hub, tmp_path, run=Run(second))
+    assert resolve(tmp_path / NAME)
+
+
+def test_a_directory_that_can_not_be_written_is_named(hub: HubServer, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StorageError, match="file can't be written"):
+        get(hub, tmp_path / "file")
 
 
 def test_a_file_that_may_not_be_read_ends_it_at_once(hub: HubServer, tmp_path: Path) -> None:
