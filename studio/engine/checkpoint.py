@@ -125,7 +125,7 @@ def resolve(path_or_name: str | Path, dirs: Iterable[Path] = ()) -> Checkpoint:
 
 def layout_of(path: Path) -> Layout | None:
     """Return the layout of the checkpoint folder `path`, None when it is none; a broken one has a layout too."""
-    if (path / INDEX).is_file():
+    if (path / INDEX).is_file() or (path / "transformer" / "config.json").is_file():
         return Layout.DIFFUSERS
     if (path / SILENCE).is_file() or _names_acestep(path / "config.json"):
         return Layout.ORIGINAL

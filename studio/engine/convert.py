@@ -59,6 +59,7 @@ _WHOLE_NUMBERS: Mapping[str, int] = {  # with the defaults of AceStepConfig
     "fsq_input_num_quantizers": 1,
 }
 _ENCODER_SIZES = ("hidden_size", "intermediate_size", "num_attention_heads", "num_key_value_heads")
+_LARGEST = 10**6
 _FSQ_LEVELS = (8, 8, 8, 5, 5, 5)
 KEPT = ("lyric_alignment_layers_config", "is_lego_sft", "timbre_fix_frame")  # facts no diffusers class has a place for
 _FIXED: Mapping[str, object] = {"hidden_act": "silu", "rope_scaling": None, "use_sliding_window": True}
@@ -146,7 +147,11 @@ def _layer_types(config: Mapping[str, object], size: Mapping[str, int], origin: 
     stated = config.get("layer_types")
     if stated is None:
         return alternating
-    if not isinstance(stated, list) or not set(stated) <= {SLIDING, FULL} or len(stated) < len(alternating):
+    if (
+        not isinstance(stated, list)
+        or not all(kind in (SLIDING, FULL) for kind in stated)
+        or len(stated) < len(alternating)
+    ):
         raise CheckpointError(f"{origin}: layer_types must list {SLIDING} or {FULL} for every layer, got {stated!r}")
     if stated[:shared] != alternating[:shared]:
         raise CheckpointError(f"{origin}: the first {shared} layer_types must alternate from {SLIDING}, got {stated!r}")
@@ -162,8 +167,8 @@ def _levels(config: Mapping[str, object], origin: str) -> list[int]:
 
 def _whole(config: Mapping[str, object], key: str, default: int, origin: str) -> int:
     value = default if config.get(key) is None else config[key]
-    if type(value) is not int or value < 1:
-        raise CheckpointError(f"{origin}: {key} must be a whole number above 0, got {value!r}")
+    if type(value) is not int or not 0 < value <= _LARGEST:  # a damaged number must not fill the memory
+        raise CheckpointError(f"{origin}: {key} must be a whole number from 1 to {_LARGEST}, got {value!r}")
     return value
 
 

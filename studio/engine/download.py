@@ -13,7 +13,7 @@ from studio.engine.manifest import sha256
 from studio.errors import StorageError
 
 ATTEMPTS = 5  # in a row without a single byte
-_BLOCK = 1 << 20  # bytes
+_BLOCK = 1 << 20  # bytes between two reports
 _AGAIN = (408, 425, 429, 500, 502, 503, 504)  # statuses that may pass
 
 
@@ -22,9 +22,9 @@ def download(
 ) -> str:
     """Complete the file `part` with the bytes of `remote` it lacks and return its SHA-256.
 
-    `heard` gets how many bytes are there after each block; what it raises stops the download, which a later call goes
-    on with. A broken connection is tried again after `pause` seconds, doubled each time. Raises HubFailed when the hub
-    gives up or sends other bytes than it promised (the file is deleted then), StorageError when the disk is full.
+    `heard` gets how many bytes are there, about every megabyte; what it raises stops the download, and a later call
+    goes on with it. A broken connection is tried again after `pause` seconds, doubled each time. Raises HubFailed when
+    the hub gives up or sends other bytes than it promised (they are deleted then), StorageError when the disk is full.
     """
     failures = 0
     while (have := _length(part, remote.size)) < remote.size:
@@ -66,10 +66,15 @@ def _receive(client: httpx2.Client, remote: Remote, part: Path, have: int, heard
         going_on = have > 0 and answer.headers.get("Content-Range", "").startswith(f"bytes {have}-")
         done = have if going_on else 0  # a server that ignores Range sends everything again
         with part.open("ab" if going_on else "wb") as file:
-            for block in answer.iter_raw(_BLOCK):
+            told = done
+            for (
+                block
+            ) in answer.iter_raw():  # as it arrives: blocks of a size asked for are lost when a connection breaks
                 file.write(block)
                 done += len(block)
-                heard(min(done, remote.size))
+                if done - told >= _BLOCK or done >= remote.size:
+                    told = done
+                    heard(min(done, remote.size))
 
 
 def _checked(remote: Remote, part: Path) -> str:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import httpx2
+from filelock import FileLock, Timeout
 
 from studio.engine.checkpoint import INDEX, SHARED, SILENCE, TEXT_FOLDER, VAE_FOLDER, is_complete, layout_of, verify
 from studio.engine.download import download
@@ -16,7 +17,7 @@ from studio.engine.hubs import Endpoints, Hub, HubFailed, Remote, list_files, op
 from studio.engine.manifest import MANIFEST, sha256, write_manifest
 from studio.engine.run import Phase, Run
 from studio.engine.space import check_space
-from studio.errors import FetchFailed, NotFound
+from studio.errors import FetchFailed, InvalidRequest, NotFound, StorageError
 
 MAIN = "ACE-Step/Ace-Step1.5"  # one repository with a folder for each of its parts
 AUTO = "auto"  # Hugging Face, then ModelScope
@@ -74,15 +75,31 @@ def fetch(
 
     A DiT in the original layout brings the folders it shares, unless they are there. What an earlier run began is gone
     on with; complete files are never fetched again. Reports `Phase.FETCHING` in bytes. Raises NotFound for an unknown
-    name, FetchFailed with every hub's reason, StorageError with both numbers when the disk is too small, Cancelled,
-    CheckpointError when what was published is no usable checkpoint.
+    name, InvalidRequest for an unknown source, FetchFailed with every hub's reason or when another fetch works in
+    `into`, StorageError with both numbers when the disk is too small, Cancelled, CheckpointError when what was
+    published is no usable checkpoint.
     """
+    if source not in (AUTO, *Hub):
+        raise InvalidRequest("source", f"be one of {AUTO}, {', '.join(Hub)}", source)
     local, origin = _origin(name)
-    into.mkdir(parents=True, exist_ok=True)
+    staging = into / STAGING
+    try:
+        staging.mkdir(parents=True, exist_ok=True)
+        with FileLock(staging / "lock", timeout=0):
+            return _first_hub(name, local, origin, into, source, endpoints or Endpoints(), run or Run())
+    except Timeout as error:
+        raise FetchFailed(f"another fetch into {into} is running; wait for its end or use another directory") from error
+    except OSError as error:
+        raise StorageError(f"{into} can't be written: {error}") from error
+
+
+def _first_hub(
+    name: str, local: str, origin: Origin, into: Path, source: str, endpoints: Endpoints, run: Run
+) -> Fetched:
     failures: list[str] = []
     with open_client() as client:
         for hub in Hub if source == AUTO else (Hub(source),):
-            visit = _Visit(hub, endpoints or Endpoints(), client, into, run or Run())
+            visit = _Visit(hub, endpoints, client, into, run)
             try:
                 downloaded = visit.fetch(local, origin)
             except HubFailed as error:

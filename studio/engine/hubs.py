@@ -35,7 +35,7 @@ class Remote:
     size: int  # bytes
     sha256: str  # lower-case hex; empty where the hub doesn't say
     url: str
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict, hash=False, repr=False)  # may hold a token
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

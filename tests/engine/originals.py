@@ -120,7 +120,11 @@ def write_shared(root: Path, pipeline: AceStepPipeline) -> None:
     config = json.loads((text / "config.json").read_text())
     config |= {"architectures": ["Qwen3ForCausalLM"], "auto_map": {"AutoModel": "modeling_qwen3.Qwen3Model"}}
     (text / "config.json").write_text(json.dumps(config))
-    (text / "modeling_qwen3.py").write_text(BOOBY_TRAP)
+    settings = json.loads((text / "tokenizer_config.json").read_text())
+    settings |= {"auto_map": {"AutoTokenizer": ["tokenization_qwen3.Tokenizer", "tokenization_qwen3.Tokenizer"]}}
+    (text / "tokenizer_config.json").write_text(json.dumps(settings))
+    for module in ("modeling_qwen3.py", "tokenization_qwen3.py"):
+        (text / module).write_text(BOOBY_TRAP)
 
 
 def write_tree(root: Path, pipeline: AceStepPipeline, name: str, shards: int = 1) -> Path:

@@ -51,6 +51,11 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
         r"condition_encoder/config.json: class 'UNet' can't be used here",
     ),
     "no tokenizer": (lambda p: (p / "tokenizer/tokenizer.json").unlink(), r"tokenizer/tokenizer.json can't be read"),
+    "no index": (lambda p: (p / "model_index.json").unlink(), r"copied/model_index.json can't be read"),
+    "odd ratio": (
+        lambda p: edit(p / "vae/config.json", downsampling_ratios=[4, 3, 8]),
+        r"vae/config.json: downsampling_ratios must be even numbers, .* got 3",
+    ),
     "bad statement": (
         lambda p: edit(p / "model_index.json", studio={"default_duration": 0}),
         r"default_duration must be a number above 0 and at most 600, got 0",
