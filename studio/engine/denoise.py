@@ -35,9 +35,9 @@ def denoise(
     """Follow the flow from `noise` `[B, T, C]` through all noise levels; gives latents `[B, T, C]`, float32.
 
     `start` replaces the noise as the first latents (a source noised part of the way), `fresh` is what the SDE renoises
-    with, `repainted` what is kept outside a span, `compiled` runs the DiT through torch.compile. The latents stay in float32 between steps whatever the model computes
-    in. Cancel takes effect before the next step. Raises Cancelled, and SilentOutput when the result is not finite or
-    zero everywhere (engine.md 6.7).
+    with, `repainted` what is kept outside a span, `compiled` runs the DiT through torch.compile. The latents stay in
+    float32 between steps whatever the model computes in. Cancel takes effect before the next step. Raises Cancelled,
+    and SilentOutput when the result is not finite or zero everywhere (engine.md 6.7).
     """
     latents = noise if start is None else start
     flow = _Flow(transformer, conditions, how, noise.shape[0], compiled)

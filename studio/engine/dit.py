@@ -194,7 +194,7 @@ def _join(attention: AceStepAttention, mixed: Tensor) -> Tensor:
 
 
 def _add_cross_attention(layer: AceStepTransformerBlock, hidden: Tensor, conditions: _Conditions) -> None:
-    """Add to the prompted part what it hears of its prompt, to the rest, if any, what it hears of the null condition."""
+    """Add to the prompted part what it hears of its prompt, and to the rest what it hears of the null condition."""
     attention, norm, prompted = layer.cross_attn, layer.cross_attn_norm, conditions.key.shape[0]
     normed = _normalized(hidden[:prompted], norm, norm.weight)
     query = _normed_heads(attention, attention.norm_q, attention.to_q(normed)).transpose(1, 2)

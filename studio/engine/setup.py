@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -51,3 +52,12 @@ class Setup:
             raise InvalidRequest("attention", "be sdpa without a CUDA device of compute capability 8 or more", "flash")
         if dtype not in ("bfloat16", "float16"):
             raise InvalidRequest("attention", f"be sdpa with dtype {dtype}; flash attention needs 16 bits", "flash")
+
+
+def setup_from(stored: Mapping[str, object]) -> Setup:
+    """Rebuild a setup from what `dataclasses.asdict` gave after a way through JSON."""
+    values = dict(stored)
+    values["attention"] = Attention(str(values["attention"]))
+    if values["quantization"] is not None:
+        values["quantization"] = Quantization(str(values["quantization"]))
+    return Setup(**values)  # type: ignore[arg-type]  # written by this class, so of its kinds

@@ -51,8 +51,8 @@ class Handlers:
             self._generate(payload, lease, run)
 
     def _initialize(self, payload: Initialize, lease: Lease, run: Run) -> None:
-        engine = self._resident.load(payload.model, run)
-        with lease.complete({"model": engine.spec.name}):
+        engine = self._resident.load(payload.model, payload.setup, run)
+        with lease.complete(dict(engine.status())):
             pass
 
     def _generate(self, payload: Generate, lease: Lease, run: Run) -> None:

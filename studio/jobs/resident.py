@@ -72,13 +72,16 @@ class Resident:
         """Return the engine of `model`, loading it when another or none is in memory."""
         if self._engine is not None and self._engine.spec.name == model:
             return self._engine
-        return self.load(model, setup_of(self._settings), run)
+        return self.load(model, None, run)
 
-    def load(self, model: str, setup: Setup, run: Run) -> MusicEngine:
-        """Put `model` in place of what is loaded; when that fails nothing is loaded and the row says why."""
+    def load(self, model: str, setup: Setup | None, run: Run) -> MusicEngine:
+        """Put `model` in place of what is loaded, as the settings say without a `setup`.
+
+        When that fails nothing is loaded and the row says why.
+        """
         self.unload()
         self._presence.loading(model)
-        engine = self._try(model, setup, run)
+        engine = self._try(model, setup or setup_of(self._settings), run)
         self._presence.ready(engine.spec, engine.device, engine.dtype, engine.status())
         return engine
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from enum import StrEnum
-from typing import ClassVar, TypedDict, cast
+from typing import ClassVar, NotRequired, TypedDict, cast
 
 from studio.engine.requests import AudioFormat, Request
+from studio.engine.setup import Setup, setup_from
 from studio.engine.snapshot import request_from, settings_of
 from studio.errors import StudioError
 from studio.storage.models import Facts
@@ -38,15 +39,17 @@ class Initialize:
     kind: ClassVar[JobKind] = JobKind.INITIALIZE
 
     model: str
+    setup: Setup | None = None  # None: as the worker's settings say
 
 
 Payload = Generate | Initialize
 
 
 class _Stored(TypedDict):
-    """The JSON of a job's `requested`; the last two only for generate."""
+    """The JSON of a job's `requested`; the last two only for generate, setup only for initialize."""
 
     model: str
+    setup: NotRequired[Mapping[str, object] | None]
     audio_format: str
     request: Mapping[str, object]
 
@@ -54,7 +57,7 @@ class _Stored(TypedDict):
 def pack(payload: Payload) -> Facts:
     """Return the JSON to store for `payload`."""
     if isinstance(payload, Initialize):
-        return {"model": payload.model}
+        return {"model": payload.model, "setup": None if payload.setup is None else asdict(payload.setup)}
     return {
         "model": payload.model,
         "audio_format": payload.audio_format.value,
@@ -66,7 +69,7 @@ def unpack(kind: str, facts: Facts) -> Payload:
     """Return the payload stored as `facts`, checked again; raises StudioError for a kind of another version."""
     stored = cast(_Stored, facts)
     if kind == JobKind.INITIALIZE:
-        return Initialize(model=stored["model"])
+        return Initialize(model=stored["model"], setup=_setup(stored.get("setup")))
     if kind == JobKind.GENERATE:
         return Generate(
             model=stored["model"],
@@ -74,3 +77,7 @@ def unpack(kind: str, facts: Facts) -> Payload:
             request=request_from(stored["request"]),
         )
     raise StudioError(f"this version of the studio can't do jobs of kind {kind!r}")
+
+
+def _setup(stored: Mapping[str, object] | None) -> Setup | None:
+    return None if stored is None else setup_from(stored)

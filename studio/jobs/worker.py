@@ -86,7 +86,7 @@ class Worker:
 
     def _load_first(self) -> None:
         if self._model:
-            self._resident.load(self._model, Run())
+            self._resident.load(self._model, None, Run())
 
     def _turn(self) -> None:
         """Serve one job, or wait for one."""

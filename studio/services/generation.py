@@ -8,6 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from studio.engine.requests import TextToMusic
+from studio.engine.setup import Setup
 from studio.engine.snapshot import settings_of
 from studio.errors import InvalidRequest, NotFound
 from studio.jobs.queue import Queue
@@ -65,13 +66,16 @@ class Generation:
         self._wake()
         return job_id
 
-    def initialize(self, model_name: str) -> str:
-        """Ask the worker to load a checkpoint and return the job's id; raises NotFound for one that can't be used."""
+    def initialize(self, model_name: str, setup: Setup | None = None) -> str:
+        """Ask the worker to load a checkpoint and return the job's id; raises NotFound for one that can't be used.
+
+        Without `setup` it is loaded as the worker's settings say. What the worker's machine can't do fails the job.
+        """
         names = [model.name for model in self._models.usable()]
         if model_name not in names:
             raise NotFound(f"no usable checkpoint called {model_name!r}; there are: {', '.join(names) or 'none'}")
         with self._database.write() as session:
-            job_id = self._queue.submit(session, Initialize(model=model_name), user_id=self._user_id)
+            job_id = self._queue.submit(session, Initialize(model=model_name, setup=setup), user_id=self._user_id)
         self._wake()
         return job_id
 

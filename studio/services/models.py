@@ -67,6 +67,7 @@ def _status(worker: Worker) -> StatusView:
         model=_loaded(worker) if worker.state == WorkerState.READY else None,
         device=worker.device,
         dtype=worker.dtype,
+        loaded=worker.loaded,
         error=worker.error,
     )
 

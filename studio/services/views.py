@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from studio.storage.states import JobState, WorkerState
@@ -32,6 +32,7 @@ class StatusView:
     model: ModelView | None = None
     device: str = ""
     dtype: str = ""
+    loaded: Mapping[str, object] = field(default_factory=dict)  # everything, see Engine.status
     error: str = ""
 
     @property

@@ -256,7 +256,10 @@ def sound(components: Components, residency: Residency) -> Tensor:
     with residency.using("text_encoder"):
         texts = embed(components.tokenizer, components.text_encoder, [Prompt(caption="calm piano", lyrics="la la")])
     with residency.using("condition_encoder"):
-        calm, order = silence(components.condition_encoder, 20, device), torch.zeros(1, dtype=torch.int64, device=device)
+        calm, order = (
+            silence(components.condition_encoder, 20, device),
+            torch.zeros(1, dtype=torch.int64, device=device),
+        )
         states = encode_condition(components.condition_encoder, texts, calm, order)
     noise = torch.randn(1, 20, calm.shape[-1], generator=torch.Generator().manual_seed(0)).to(device)
     with residency.using("transformer"):

@@ -14,6 +14,7 @@ from studio.engine.model_spec import FAMILIES, Family, ModelSpec, Sound, VaeClas
 from studio.engine.requests import AudioFormat, TextToMusic
 from studio.engine.results import Take
 from studio.engine.run import Phase, Run
+from studio.engine.setup import Setup
 from studio.engine.snapshot import settings_of
 from studio.jobs.spec import Generate, Initialize
 from studio.storage.database import Database
@@ -50,6 +51,9 @@ class FakeEngine:
         self.amplitude = 0.5
         self._before_step = before_step
 
+    def status(self) -> dict[str, object]:
+        return {"model": self.spec.name, "device": self.device}
+
     def generate(self, request: TextToMusic, run: Run) -> list[Take]:
         run.step(Phase.PREPARING, 0, 1)
         for step in range(STEPS):
@@ -83,8 +87,10 @@ class Garage:
         self.engine = engine
         self.built: list[FakeEngine] = []
         self.broken: dict[str, Exception] = {}
+        self.setups: list[Setup] = []
 
-    def __call__(self, model: str, settings: Settings, run: Run) -> FakeEngine:
+    def __call__(self, model: str, setup: Setup, settings: Settings, run: Run) -> FakeEngine:
+        self.setups.append(setup)
         run.step(Phase.LOADING, 0, 1)
         if model in self.broken:
             raise self.broken[model]

@@ -19,6 +19,7 @@ from studio.engine.model_spec import ModelSpec, spec_for
 from studio.engine.requests import TextToMusic
 from studio.engine.results import Take
 from studio.engine.run import Phase, Run
+from studio.engine.setup import Setup
 from studio.engine.snapshot import settings_of
 from studio.services import Studio, open_studio
 from studio.services.views import WorkerState
@@ -55,6 +56,9 @@ class FakeEngine:
     def __init__(self, conductor: Conductor, spec: ModelSpec) -> None:
         self._conductor = conductor
         self.spec = spec
+
+    def status(self) -> dict[str, object]:
+        return {"model": self.spec.name, "device": self.device}
 
     def generate(self, request: TextToMusic, run: Run) -> list[Take]:
         steps = request.sampling.steps or 8
@@ -103,7 +107,7 @@ def settings(tmp_path: Path) -> Settings:
 def studio(settings: Settings, conductor: Conductor, monkeypatch: pytest.MonkeyPatch) -> Iterator[Studio]:
     """The studio the pages will see; its worker is not started."""
 
-    def load(name: str, given: Settings, run: Run) -> FakeEngine:
+    def load(name: str, setup: Setup, given: Settings, run: Run) -> FakeEngine:
         if conductor.load_failing:
             raise conductor.load_failing
         return FakeEngine(conductor, spec_for(given.models_dir / name))
