@@ -6,12 +6,14 @@ Torch-free, so pages can show limits and services can check them. Sizes are in G
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 
+from studio.engine.checkpoint import Checkpoint, Layout
+from studio.engine.convert import PREFIXES, Network
 from studio.engine.model_spec import Family
 from studio.engine.requests import MAX_BATCH, MAX_DURATION, MIN_DURATION
 from studio.errors import CheckpointError, InvalidRequest, OutOfMemory
@@ -217,21 +219,31 @@ def check_work(work: Work, memory: DeviceMemory, attempt: Attempt) -> None:
     )
 
 
-def weights_of(checkpoint: Path, number_bytes: int) -> dict[str, float]:
-    """Return the GB of weights of each component folder when loaded with `number_bytes` a number; reads headers only.
+def weights_of(checkpoint: Checkpoint, number_bytes: int) -> dict[str, float]:
+    """Return the GB of weights of each component when loaded with `number_bytes` a number; reads headers only.
 
     Raises CheckpointError that names a damaged file.
     """
+    files = [(name, checkpoint.path / name) for name in (*Network, "vae", "text_encoder")]
+    if checkpoint.layout is Layout.ORIGINAL:
+        files = [("", checkpoint.path), ("vae", checkpoint.vae), ("text_encoder", checkpoint.text_encoder)]
     sizes: dict[str, float] = {}
-    for file in sorted(checkpoint.glob("*/*.safetensors")):
+    for name, folder in files:
+        for key, numbers in _numbers(folder):
+            part = name or next((net for net, prefix in PREFIXES.items() if key.startswith(prefix)), "other")
+            sizes[part] = sizes.get(part, 0.0) + numbers * number_bytes / GB
+    return sizes
+
+
+def _numbers(folder: Path) -> Iterator[tuple[str, int]]:
+    """Each tensor of a folder with how many numbers it holds."""
+    for file in sorted(folder.glob("*.safetensors")):
         try:
             with safe_open(file, framework="numpy") as tensors:
-                names = tensors.keys()
-                numbers = sum(math.prod(tensors.get_slice(name).get_shape()) for name in names)
+                names: list[str] = sorted(tensors.keys())
+                yield from ((name, math.prod(tensors.get_slice(name).get_shape())) for name in names)
         except SafetensorError as error:
             raise CheckpointError(f"{file} is truncated or damaged: {error}") from error
-        sizes[file.parent.name] = sizes.get(file.parent.name, 0.0) + numbers * number_bytes / GB
-    return sizes
 
 
 def check_weights(weights: Mapping[str, float], number_bytes: int, memory: DeviceMemory, plan: MemoryPlan) -> None:

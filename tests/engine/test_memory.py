@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from studio.engine.checkpoint import Checkpoint, Layout, resolve
 from studio.engine.conditioning import embed, encode_condition, silence
 from studio.engine.device import memory_of, within_memory
 from studio.engine.dit import Velocity
@@ -160,15 +162,33 @@ def test_a_model_that_does_not_fit_is_refused_before_it_is_loaded() -> None:
         check_weights(weights, 2, replace(CARD, free=4.8), replace(whole, offload=True))
 
 
-def test_sizes_are_read_from_the_files(turbo_path: Path, engine: Engine, tmp_path: Path) -> None:
-    sizes = weights_of(turbo_path, 4)
-    dit = engine._loaded.parts.transformer
+def test_sizes_are_read_from_the_files(copied: Path, engine: Engine) -> None:
+    checkpoint = resolve(copied)
+    sizes = weights_of(checkpoint, 4)
+    dit = engine._loaded.transformer
     assert sizes["transformer"] * GB == sum(weight.nbytes for weight in dit.parameters())
-    assert set(sizes) >= {"text_encoder", "condition_encoder", "vae"}
-    (tmp_path / "vae").mkdir()
-    (tmp_path / "vae" / "model.safetensors").write_bytes(b"no tensors")
+    assert set(sizes) == {name for name, part in parts_of(engine._loaded).items() if part is not None}
+    (copied / "vae" / "diffusion_pytorch_model.safetensors").write_bytes(b"no tensors")
     with pytest.raises(CheckpointError, match=r"model.safetensors is truncated or damaged"):
-        weights_of(tmp_path, 4)
+        weights_of(checkpoint, 4)
+
+
+def test_sizes_of_an_original_checkpoint_are_told_apart_by_name(tmp_path: Path, engine: Engine) -> None:
+    for folder in ("vae", "text"):
+        (tmp_path / folder).mkdir()
+        save_file({"weight": torch.ones(10)}, tmp_path / folder / "model.safetensors")
+    held = {"decoder.a": torch.ones(30), "encoder.b": torch.ones(20), "null_condition_emb": torch.ones(5)}
+    save_file(held, tmp_path / "model.safetensors")
+    checkpoint = Checkpoint(
+        path=tmp_path,
+        spec=engine.spec,
+        layout=Layout.ORIGINAL,
+        vae=tmp_path / "vae",
+        text_encoder=tmp_path / "text",
+        tokenizer=tmp_path / "text",
+    )
+    sizes = {name: round(size * GB / 2) for name, size in weights_of(checkpoint, 2).items()}
+    assert sizes == {"transformer": 30, "condition_encoder": 20, "other": 5, "vae": 10, "text_encoder": 10}
 
 
 @pytest.mark.parametrize(("free", "frames"), [(30.0, 512), (17.0, 384), (12.5, 256), (3.0, 128)])
