@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from studio.cli.asking import add_request_arguments, request_from
+from studio.cli.loading import add_setup_arguments, settings_from
 from studio.cli.text import Commands, _
-from studio.config import Settings, load_settings
+from studio.config import Settings
 from studio.engine.requests import AudioFormat, Request
 from studio.engine.results import Take
 from studio.engine.run import Phase, Run
+from studio.jobs.loading import setup_of
 
 if TYPE_CHECKING:  # needs torch, which only making music does
     from studio.engine.engine import Engine
@@ -33,6 +35,7 @@ def add_to(commands: Commands[argparse.ArgumentParser]) -> None:
         ),
     )
     add_request_arguments(parser)
+    add_setup_arguments(parser)
     parser.add_argument("--format", choices=[*AudioFormat], default=AudioFormat.MP3, help=_("file format"))
     parser.add_argument(
         "--model", metavar="NAME", help=_("checkpoint name or folder (default {name})").format(name=BUNDLED)
@@ -48,7 +51,7 @@ def add_to(commands: Commands[argparse.ArgumentParser]) -> None:
 def run(args: argparse.Namespace) -> int:
     """Generate, write and print the takes of one request."""
     request = request_from(args)
-    settings = load_settings()
+    settings = settings_from(args)
     for made in _make(args, request, settings):
         print(json.dumps(made.row()) if args.json else made.file)
     return 0
@@ -87,7 +90,7 @@ def _make(args: argparse.Namespace, request: Request, settings: Settings) -> lis
     progress = _Progress()
     engine = Engine.load(
         args.model or settings.model or BUNDLED,
-        device=settings.device,
+        setup=setup_of(settings),
         dirs=[settings.models_dir, settings.checkpoints_dir],
         run=Run(progress),
     )

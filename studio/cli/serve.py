@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from studio.cli.loading import add_setup_arguments, settings_from
 from studio.cli.text import Commands, _
 from studio.config import load_settings
 from studio.errors import InvalidRequest
@@ -18,6 +19,7 @@ def add_to(commands: Commands[argparse.ArgumentParser]) -> None:
     parser.add_argument("--host", help=_("address to listen on (default 127.0.0.1: this machine only)"))
     parser.add_argument("--port", help=_("port to listen on (default 7860)"))
     parser.add_argument("--init-llm", action="store_true", help=_("load the 5 Hz language model (not in this release)"))
+    add_setup_arguments(parser)
     parser.set_defaults(run=serve)
     commands.add_parser("worker", help=_("run jobs of the queue until interrupted")).set_defaults(run=work)
     commands.add_parser("migrate", help=_("create the database or bring it up to date")).set_defaults(run=migrate)
@@ -27,7 +29,7 @@ def serve(args: argparse.Namespace) -> int:
     """Serve until interrupted."""
     if args.init_llm:
         raise InvalidRequest("--init-llm", "be left out: the language model arrives with a later release", True)
-    settings = load_settings(model=args.config, host=args.host, port=args.port)
+    settings = settings_from(args, model=args.config, host=args.host, port=args.port)
     from studio import web
 
     web.serve(settings)

@@ -128,7 +128,7 @@ def bring(checkpoint: Checkpoint, setup: Setup, run: Run) -> Loaded:
     setup.check_attention(device.type, capability, name_of(dtype))
     memory = memory_of(device, setup.max_vram_gb)
     plan = setup.plan(memory)
-    check_weights(weights_of(checkpoint.path, dtype.itemsize), dtype.itemsize, memory, plan)
+    check_weights(weights_of(checkpoint, dtype.itemsize), dtype.itemsize, memory, plan)
     attempt = Attempt(memory.kind, offload=plan.offload, offload_dit=plan.offload_dit, int8=plan.int8)
     from studio.engine.loader import load_components  # here, because it costs eight seconds
 

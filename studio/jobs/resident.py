@@ -10,8 +10,9 @@ from studio.engine.model_spec import ModelSpec
 from studio.engine.requests import Request
 from studio.engine.results import Take
 from studio.engine.run import Run
-from studio.engine.setup import Attention, Quantization, Setup
+from studio.engine.setup import Setup
 from studio.errors import Cancelled, LeaseLost, StudioError
+from studio.jobs.loading import setup_of
 from studio.jobs.outcome import outcome
 from studio.jobs.presence import Presence
 
@@ -42,21 +43,6 @@ def load_engine(model: str, setup: Setup, settings: Settings, run: Run) -> Music
 
     dirs = (settings.models_dir, settings.checkpoints_dir)
     return Engine.load(model, setup=setup, dirs=dirs, run=run)
-
-
-def setup_of(settings: Settings) -> Setup:
-    """Return how the settings want checkpoints to be loaded; "auto" leaves a choice to the device's tier."""
-    switches = {"on": True, "off": False}
-    return Setup(
-        device=settings.device,
-        dtype=settings.dtype,
-        attention=Attention(settings.attention),
-        compile=settings.compile == "on",
-        offload=switches.get(settings.offload),
-        offload_dit=switches.get(settings.offload_dit),
-        quantization=None if settings.quantization == "auto" else Quantization(settings.quantization),
-        max_vram_gb=settings.max_vram_gb or None,
-    )
 
 
 class Resident:

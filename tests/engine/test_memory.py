@@ -165,9 +165,9 @@ def test_a_model_that_does_not_fit_is_refused_before_it_is_loaded() -> None:
 def test_sizes_are_read_from_the_files(copied: Path, engine: Engine) -> None:
     checkpoint = resolve(copied)
     sizes = weights_of(checkpoint, 4)
-    dit = engine._loaded.transformer
+    dit = engine._loaded.parts.transformer
     assert sizes["transformer"] * GB == sum(weight.nbytes for weight in dit.parameters())
-    assert set(sizes) == {name for name, part in parts_of(engine._loaded).items() if part is not None}
+    assert set(sizes) == {name for name, part in parts_of(engine._loaded.parts).items() if part is not None}
     (copied / "vae" / "diffusion_pytorch_model.safetensors").write_bytes(b"no tensors")
     with pytest.raises(CheckpointError, match=r"model.safetensors is truncated or damaged"):
         weights_of(checkpoint, 4)

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from studio.config import Settings
+from studio.engine.setup import Quantization, Setup
 from studio.errors import CheckpointError, InvalidRequest, ModelNotReady, NotFound
 from studio.services import Studio, open_studio
 from studio.services.forms import DEFAULTS
@@ -64,6 +65,15 @@ def test_random_seeds_are_drawn_once_and_kept(studio: Studio, garage: Garage) ->
     jobs = [finish(studio, studio.generation.submit({"caption": "piano", "audio_format": "wav"})) for _ in range(2)]
     seeds = [take.seed for job in jobs for take in studio.library.batch(job.batch_id or "").takes]
     assert len(set(seeds)) == 4
+
+
+def test_a_checkpoint_is_loaded_as_asked_or_as_the_settings_say(studio: Studio, garage: Garage) -> None:
+    asked = Setup(device="cpu", dtype="bfloat16", quantization=Quantization.INT8)
+    assert finish(studio, studio.generation.initialize("other", asked)).state == JobState.DONE
+    assert garage.setups[-1] == asked
+    finish(studio, studio.generation.initialize("other"))
+    assert garage.setups[-1] == Setup()
+    assert studio.status().loaded["model"] == "other"
 
 
 def test_models_and_initialize(studio: Studio, garage: Garage) -> None:
