@@ -33,7 +33,7 @@ HARMONICS = (1, 2, 4)  # of the beat, that the states are asked for
 STAGES = ("text", "clock", "mean", "flow", "guide")
 PEAK_RATES = {"text": 2e-3, "clock": 2e-3, "mean": 1.6e-3, "flow": 1.6e-3, "guide": 4e-4}
 UNPROMPTED = 0.12  # share of the flow stage's clips that get the null condition instead of their prompt
-GUIDANCE = 2.5  # scale of classifier-free guidance that the turbo model takes over
+GUIDANCE = 2.0  # scale of classifier-free guidance that the turbo model takes over
 DETAIL = 2.0  # weight of the latents above the semitones (brightness, noise bands, hits) in the loss
 
 
@@ -297,7 +297,7 @@ def main() -> None:
     parser.add_argument("--clock", type=int, default=400, help="steps of the second stage")
     parser.add_argument("--mean", type=int, default=600, help="steps of the third stage")
     parser.add_argument("--flow", type=int, default=5000, help="steps of the fourth stage")
-    parser.add_argument("--guide", type=int, default=1200, help="steps of the fifth stage")
+    parser.add_argument("--guide", type=int, default=700, help="steps of the fifth stage")
     parser.add_argument("--batch", type=int, default=16, help="clips of 6 s a step")
     parser.add_argument("--shards", type=int, default=16, help="shards of 250 songs to render first")
     parser.add_argument("--threads", type=int, default=2)
