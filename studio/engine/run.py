@@ -12,6 +12,9 @@ class Phase(StrEnum):
     """What the engine is doing, in the order it happens."""
 
     LOADING = "loading"
+    THINKING = "thinking"  # the language model writes facts or lyrics
+    CODES = "codes"  # the language model writes audio codes
+    READING = "reading"  # the language model scores what is there
     PREPARING = "preparing"
     DIFFUSION = "diffusion"
     DECODING = "decoding"

@@ -68,7 +68,7 @@ def _invert(weights: Tensor, chances: list[float]) -> Tensor:
     wanted = torch.tensor(chances, dtype=kind, device=weights.device)[:, None] * total[:, -1:]
     columns = torch.searchsorted(total, wanted, right=True)
     # A chance just below 1 can round up to the whole sum: take the last column that has any weight.
-    last = torch.searchsorted(total, total[:, -1:])
+    last = torch.searchsorted(total, total[:, -1:].contiguous())
     return torch.minimum(columns, last)[:, 0]
 
 
