@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from typing import Protocol
 
 from studio.engine.lm.grammar import GrammarSpec
@@ -84,4 +85,14 @@ class Backend(Protocol):
         """Free the model's memory."""
 
 
-Maker = Callable[[], Backend]
+def job_to_json(job: Job) -> str:
+    """Return all of a job but its prompts, for a processor that may run in another process."""
+    return json.dumps(asdict(job) | {"prompt": [], "negative": [], "grammar": job.grammar.to_json()})
+
+
+def job_from_json(text: str) -> Job:
+    """Read what `job_to_json` wrote; raises ValueError, KeyError or TypeError when it is something else."""
+    parts = json.loads(text)
+    own = {name: parts[name] for name in ("scale", "seed", "stream", "limit", "debug")}
+    spec = GrammarSpec.from_json(parts["grammar"])
+    return Job(prompt=(), grammar=spec, draw=Draw(**parts["draw"]), **own)

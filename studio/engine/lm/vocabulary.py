@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -150,6 +150,12 @@ def load_vocabulary(folder: Path) -> Vocabulary:
     own = config.get("studio")
     codebook = own.get("audio_codes") if isinstance(own, dict) else None
     return from_tokenizer(Tokenizer.from_file(str(file)), size, codebook, file)
+
+
+@lru_cache(maxsize=2)
+def shared_vocabulary(folder: Path) -> Vocabulary:
+    """Return one vocabulary for all who use this folder in one process: backend, processor and grammars."""
+    return load_vocabulary(folder)
 
 
 def from_tokenizer(
