@@ -13,8 +13,9 @@ from studio.engine.lm import backends
 from studio.engine.lm.backend import Job, job_from_json, job_to_json
 from studio.engine.lm.backend_pt import TorchBackend
 from studio.engine.lm.backend_vllm import VllmBackend
-from studio.engine.lm.backends import BackendName, load_backend
-from studio.engine.lm.requests import Draw
+from studio.engine.lm.backends import BackendName, Loaded, load_backend
+from studio.engine.lm.planner import Planner
+from studio.engine.lm.requests import Draw, Guidance, PlanRequest
 from studio.engine.run import Phase, Run
 from studio.errors import BackendError, Cancelled, InvalidRequest, OutOfMemory
 from tests.engine.lm.jobs import CAPTIONS, codes_job, facts_job
@@ -90,6 +91,27 @@ class TestOnVllm:
         for at in range(0, len(jobs), batch):
             part = jobs[at : at + batch]
             assert vllm.write(part, Run(), Phase.THINKING) == pt.write(part, Run(), Phase.THINKING)
+
+    @pytest.mark.parametrize("scale", [1.0, 2.0])
+    @pytest.mark.parametrize("seeds", [(1,), (1, 2, 3, 4)])
+    def test_whole_plans_equal_pt(
+        self, pt: TorchBackend, vllm: VllmBackend, seeds: tuple[int, ...], scale: float
+    ) -> None:
+        """Ten prompts; captions are left out, as random weights would write 512 tokens of each."""
+        planners = [Planner("lm", Loaded(backend=backend, requested=BackendName.VLLM)) for backend in (pt, vllm)]
+        for caption in CAPTIONS:
+            request = PlanRequest(
+                caption=caption,
+                lyrics="[Verse]\nhello",
+                seeds=seeds,
+                max_duration=12.0,
+                rewrite_caption=False,
+                guidance=Guidance(scale=scale),
+                draw=Draw(temperature=0.0) if len(seeds) == 1 else Draw(),
+            )
+            ours, theirs = (planner.plan(request).takes for planner in planners)
+            assert [(take.facts, take.codes) for take in theirs] == [(take.facts, take.codes) for take in ours]
+            assert [take.effective["lm_backend"] for take in (ours[0], theirs[0])] == ["pt", "vllm"]
 
     def test_drawn_codes_equal_pt_too(self, pt: TorchBackend, vllm: VllmBackend) -> None:
         draws = [Draw(), Draw(temperature=1.3, top_k=9), Draw(repetition_penalty=1.4), Draw(top_p=1.0)]
