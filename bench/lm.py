@@ -212,9 +212,9 @@ def constraint(backend: TorchBackend, count: int) -> None:
             return seen[0]
 
         spent = typical(lambda row=row, read=read: decider.choose([row], read))
-        drawn = typical(lambda seen=seen: draw_tokens(seen[0], DRAW, [0.5])) if seen else 0.0
-        if name == "caption, after a line end":
-            drawn = 0.0  # the likeliest token decided; nothing was drawn
+        # After a line end the last thing read may be the whole row: then the likeliest token decided, without a draw.
+        drew = bool(seen) and seen[0].shape[-1] < vocabulary.size
+        drawn = typical(lambda seen=seen: draw_tokens(seen[0], DRAW, [0.5])) if drew else 0.0
         alone = spent - drawn
         share = f"{1e3 * alone:6.2f} without the draw = {100 * alone / step:.2f} % of a step"
         print(f"{'choose, ' + name:34}{1e3 * spent:8.2f} ms, {share}")

@@ -72,13 +72,18 @@ class TorchBackend:
         return within_memory(self._place, lambda: self._write(jobs, run, phase), _LESS_WORK)
 
     def read(self, pairs: Sequence[tuple[Sequence[int], Sequence[int]]], run: Run) -> list[Reading]:
-        """Return how likely each target is after its prompt, one forward pass each."""
-        found = []
-        for index, (prompt, target) in enumerate(pairs):
-            run.step(Phase.READING, index, len(pairs))
-            work = partial(self._read, [*prompt, *target], list(target))
-            found.append(within_memory(self._place, work, _LESS_WORK))
-        return found
+        """Return how likely each target is after its prompt; a prompt that several targets share is run once."""
+        found: dict[int, Reading] = {}
+        by_prompt: dict[tuple[int, ...], list[int]] = {}
+        for index, (prompt, _target) in enumerate(pairs):
+            by_prompt.setdefault(tuple(prompt), []).append(index)
+        for prompt, members in by_prompt.items():
+            cache = KeyValueCache()
+            for index in members:
+                run.step(Phase.READING, len(found), len(pairs))
+                work = partial(self._read, prompt, list(pairs[index][1]), cache)
+                found[index] = within_memory(self._place, work, _LESS_WORK)
+        return [found[index] for index in range(len(pairs))]
 
     def close(self) -> None:
         """Free the model's memory; the backend can't be used afterwards."""
@@ -133,16 +138,21 @@ class TorchBackend:
         return F.linear(chosen, self._head).index_select(-1, columns.ids).float()
 
     @torch.inference_mode()
-    def _read(self, ids: list[int], target: list[int]) -> Reading:
-        inputs = torch.tensor([ids], device=self._place)
-        positions = torch.arange(len(ids), device=self._place)[None]
-        output = self._body(input_ids=inputs, position_ids=positions, attention_mask={"full_attention": None})
-        hidden = output.last_hidden_state[0, -len(target) - 1 : -1]
+    def _read(self, prompt: tuple[int, ...], target: list[int], cache: KeyValueCache) -> Reading:
+        """Run the target after the prompt; `cache` holds the prompt but its last token, once it was run."""
+        kept = len(prompt) - 1
+        if kept and not cache.get_seq_length():
+            run_tokens(self._body, [list(prompt[:-1])], cache)
+        cache.crop(kept)
+        ids = [prompt[-1], *target[:-1]]
+        places = torch.arange(kept + len(ids), device=self._place)
+        mask = (places <= places[kept:, None])[None, None]  # [1, 1, new, all]
+        states = run_tokens(self._body, [ids], cache, places[None, kept:], mask)[0]
         wanted = torch.tensor(target, device=self._place)[:, None]
         logprobs: list[float] = []
         ranks: list[int] = []
-        for states, true in zip(torch.split(hidden, _READ_AT_ONCE), torch.split(wanted, _READ_AT_ONCE), strict=True):
-            scores = F.linear(states, self._head).float().log_softmax(-1)
+        for some, true in zip(torch.split(states, _READ_AT_ONCE), torch.split(wanted, _READ_AT_ONCE), strict=True):
+            scores = F.linear(some, self._head).float().log_softmax(-1)
             own = scores.gather(-1, true)
             logprobs += own[:, 0].tolist()
             ranks += (1 + (scores > own).sum(-1)).tolist()
@@ -157,12 +167,13 @@ class _Batch:
         self._body, self._place = body, body.embed_tokens.weight.device
         different = list(dict.fromkeys(prompts))
         parts = [KeyValueCache() for _ in different]
-        states = [self._forward([list(ids)], part) for ids, part in zip(different, parts, strict=True)]
+        last = [run_tokens(body, [list(ids)], part)[:, -1] for ids, part in zip(different, parts, strict=True)]
         which = torch.tensor([different.index(prompt) for prompt in prompts], device=self._place)
         self._cache = KeyValueCache.joined(parts)
         self._cache.select(which)
-        self.hidden = torch.cat(states).index_select(0, which)  # [rows, hidden]
-        self._lengths = torch.tensor([len(prompt) for prompt in prompts], device=self._place)
+        self.hidden = torch.cat(last).index_select(0, which)  # [rows, hidden]
+        longest = self._cache.get_seq_length()
+        self._padding = [longest - len(prompt) for prompt in prompts]  # empty places before each row's prompt
         self._next = [0] * len(prompts)
 
     def put(self, row: Row, token: int) -> None:
@@ -173,36 +184,43 @@ class _Batch:
 
     def advance(self) -> None:
         """Run every row's next token."""
-        padding = self._cache.get_seq_length() - self._lengths
+        length = self._cache.get_seq_length()
+        padding = torch.tensor(self._padding, device=self._place)[:, None]
         mask = None
-        if bool((padding > 0).any()):
-            columns = torch.arange(self._cache.get_seq_length() + 1, device=self._place)
-            mask = (columns >= padding[:, None])[:, None, None]  # [rows, 1, 1, tokens]
-        self.hidden = self._forward([[token] for token in self._next], self._cache, self._lengths[:, None], mask)
-        self._lengths = self._lengths + 1
+        if any(self._padding):
+            mask = (torch.arange(length + 1, device=self._place) >= padding)[:, None, None]  # [rows, 1, 1, tokens]
+        states = run_tokens(self._body, [[token] for token in self._next], self._cache, length - padding, mask)
+        self.hidden = states[:, -1]
 
     def select(self, places: list[int]) -> None:
         """Keep only these rows."""
         index = torch.tensor(places, device=self._place)
         self._cache.select(index)
-        self.hidden, self._lengths = self.hidden.index_select(0, index), self._lengths.index_select(0, index)
+        self.hidden = self.hidden.index_select(0, index)
+        self._padding = [self._padding[place] for place in places]
         self._next = [self._next[place] for place in places]
 
-    def _forward(
-        self, ids: list[list[int]], cache: KeyValueCache, positions: Tensor | None = None, mask: Tensor | None = None
-    ) -> Tensor:
-        inputs = torch.tensor(ids, device=self._place)
-        if positions is None:
-            positions = torch.arange(inputs.shape[1], device=self._place)[None]
-        output = self._body(
-            input_ids=inputs,
-            position_ids=positions,
-            attention_mask={"full_attention": mask},
-            past_key_values=cache,
-            use_cache=True,
-        )
-        last: Tensor = output.last_hidden_state[:, -1]
-        return last
+
+def run_tokens(
+    body: Qwen3Model,
+    ids: list[list[int]],
+    cache: KeyValueCache,
+    positions: Tensor | None = None,
+    mask: Tensor | None = None,
+) -> Tensor:
+    """Return hidden states `[rows, tokens, hidden]`; without a mask tokens see all before them, from position 0 on."""
+    inputs = torch.tensor(ids, device=body.embed_tokens.weight.device)
+    if positions is None:
+        positions = torch.arange(inputs.shape[1], device=inputs.device)[None]
+    output = body(
+        input_ids=inputs,
+        position_ids=positions,
+        attention_mask={"full_attention": mask},
+        past_key_values=cache,
+        use_cache=True,
+    )
+    states: Tensor = output.last_hidden_state
+    return states
 
 
 def _finished(row: Row) -> bool:

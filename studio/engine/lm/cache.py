@@ -35,6 +35,10 @@ class KeyValueCache:
         """Return how many tokens are stored."""
         return self._lengths.get(layer_idx, 0)
 
+    def crop(self, length: int) -> None:
+        """Forget everything after the first `length` tokens."""
+        self._lengths = {layer: min(length, own) for layer, own in self._lengths.items()}
+
     def select(self, rows: Tensor) -> None:
         """Keep or repeat rows: `rows` are indices into the present ones."""
         for layer, stored in self._layers.items():

@@ -102,7 +102,7 @@ class Vocabulary:
         In one field no token may hold a line end except at its own end: the text after it would be a new line that
         no rule has looked at.
         """
-        texts = {id_: text for id_ in range(self.size) if (text := self._written(id_)) is not None}
+        texts = self._texts()
         caption = [i for i, text in texts.items() if text != "`" and "\n" not in text.rstrip("\n")]
         line = [i for i in caption if "\n" not in texts[i]]
         end, codes = [self.special.end], range(self.first_code, self.first_code + self.codes)
@@ -118,20 +118,15 @@ class Vocabulary:
         }
         return {name: np.array(ids, dtype=np.int64) for name, ids in spans.items()}
 
-    def _written(self, id_: int) -> str | None:
-        """Return the text of an ordinary token; None for added ones, ids without a token and control characters."""
-        if id_ in self._added:
-            return None
-        token = self.tokenizer.id_to_token(id_)
-        if not token:
-            return None
-        raw = bytes(_BYTES[letter] for letter in token) if all(letter in _BYTES for letter in token) else token.encode()
-        text = raw.decode("utf-8", errors="replace")
-        return None if _CONTROLS.search(text) else text
-
-    @cached_property
-    def _added(self) -> frozenset[int]:
-        return frozenset(self.tokenizer.get_added_tokens_decoder())
+    def _texts(self) -> dict[int, str]:
+        """Return ordinary tokens by id, ascending: no added ones, and none that holds a control character."""
+        added = self.tokenizer.get_added_tokens_decoder()
+        texts = {}
+        for token, id_ in sorted(self.tokenizer.get_vocab().items(), key=lambda pair: pair[1]):
+            text = _as_bytes(token).decode("utf-8", errors="replace")
+            if text and id_ < self.size and id_ not in added and not _CONTROLS.search(text):
+                texts[id_] = text
+        return texts
 
 
 def load_vocabulary(folder: Path) -> Vocabulary:
@@ -194,11 +189,19 @@ def from_tokenizer(
     return Vocabulary(tokenizer, size, special, first, codes, count - codes)
 
 
-def _byte_letters() -> dict[str, int]:
+def _byte_letters() -> dict[int, int]:
     """Byte-level BPE writes each byte as one printable letter; the others follow from U+0100 on, in order."""
     printable = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
     others = [byte for byte in range(256) if byte not in printable]
-    return {chr(byte): byte for byte in printable} | {chr(256 + index): byte for index, byte in enumerate(others)}
+    return {byte: byte for byte in printable} | {256 + index: byte for index, byte in enumerate(others)}
 
 
-_BYTES = _byte_letters()
+LETTERS = _byte_letters()  # letter to byte, both as numbers
+
+
+def _as_bytes(token: str) -> bytes:
+    """Return the bytes an ordinary token stands for; a token in another alphabet stands for itself."""
+    try:
+        return token.translate(LETTERS).encode("latin-1")
+    except UnicodeEncodeError:
+        return token.encode()

@@ -11,7 +11,7 @@ import torch
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
 
 from studio.engine.lm.codes import code_token
-from studio.engine.lm.vocabulary import _BYTES, Vocabulary, from_tokenizer
+from studio.engine.lm.vocabulary import LETTERS, Vocabulary, from_tokenizer
 from tests.engine.lm.make_fragment import FRAGMENT, PIECES
 
 REAL_SIZE, REAL_BASE, REAL_CODES = 217_204, 151_643, 65_535
@@ -39,7 +39,7 @@ def build_tokenizer(vocab: dict[str, int], merges: list[tuple[str, str]], added:
 def fragment() -> tuple[dict[int, str], list[tuple[int, int]]]:
     """Token letters by real id, and the merges in the order they apply."""
     content = json.loads(FRAGMENT.read_text())
-    letter = {byte: char for char, byte in _BYTES.items()}
+    letter = {byte: chr(char) for char, byte in LETTERS.items()}
     tokens = {id_: letter[byte] for byte, id_ in enumerate(content["bytes"])}
     merges = []
     for left, right, made in content["merges"]:
