@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from studio.engine.lm.requests import Draw
+from studio.errors import BackendError
 
 _LIKELY = (1024, 16_384)  # how many of the likeliest are looked at before all are sorted
 
@@ -37,14 +38,14 @@ def draw_tokens(logits: Tensor, draw: Draw, chances: list[float]) -> list[int]:
     Draws by inverting the cumulative distribution in 64 bits, in the order of the columns.
     """
     if draw.temperature == 0.0:
-        return _ints(logits.argmax(dim=-1))
+        return _checked(logits.argmax(dim=-1), logits.amax(dim=-1))
     weights = (logits.float() / draw.temperature).softmax(dim=-1)
     if 0 < draw.top_k < weights.shape[-1]:
         cutoff = weights.topk(draw.top_k, dim=-1).values[:, -1:]
         weights = torch.where(weights >= cutoff, weights, 0.0)
     if 0.0 < draw.top_p < 1.0:
         weights = torch.where(weights >= _nucleus_cutoff(weights, draw.top_p), weights, 0.0)
-    return _ints(_invert(weights, chances))
+    return _checked(_invert(weights, chances), logits.amax(dim=-1))
 
 
 def _nucleus_cutoff(weights: Tensor, top_p: float) -> Tensor:
@@ -72,6 +73,10 @@ def _invert(weights: Tensor, chances: list[float]) -> Tensor:
     return torch.minimum(columns, last)[:, 0]
 
 
-def _ints(columns: Tensor) -> list[int]:
-    values: list[int] = columns.tolist()
-    return values
+def _checked(columns: Tensor, evidence: Tensor) -> list[int]:
+    """Return the columns as numbers, in one transfer; `evidence` of each row must be finite."""
+    fine = evidence.isfinite().to(columns.dtype)
+    values: list[list[int]] = torch.stack([columns, fine]).tolist()
+    if 0 in values[1]:
+        raise BackendError("the language model's output is not a number; its weights or its number type are broken")
+    return values[0]

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from studio.engine.lm.requests import Draw
 from studio.engine.lm.sampling import draw_tokens, penalise, uniform
+from studio.errors import BackendError
 
 LOGITS = torch.tensor([2.0, 1.0, 0.0, -1.0, 1.0])
 EVEN = [(index + 0.5) / 10_000 for index in range(10_000)]
@@ -85,3 +86,11 @@ def test_chance_depends_on_seed_stream_and_step_only() -> None:
     assert abs(sum(drawn) / 4000 - 0.5) < 0.02
     assert min(drawn) >= 0
     assert max(drawn) < 1
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+@pytest.mark.parametrize("broken", [torch.nan, torch.inf])
+def test_logits_that_are_no_numbers_are_an_error(temperature: float, broken: float) -> None:
+    logits = torch.tensor([[0.0, 1.0], [broken, 0.0]])
+    with pytest.raises(BackendError, match="is not a number"):
+        draw_tokens(logits, Draw(temperature=temperature), [0.5, 0.5])
