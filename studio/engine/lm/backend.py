@@ -87,7 +87,8 @@ class Backend(Protocol):
 
 def job_to_json(job: Job) -> str:
     """Return all of a job but its prompts, for a processor that may run in another process."""
-    return json.dumps(asdict(job) | {"prompt": [], "negative": [], "grammar": job.grammar.to_json()})
+    scale = job.scale if job.guided else 1.0  # without prompts the reader can't tell
+    return json.dumps(asdict(job) | {"prompt": [], "negative": [], "grammar": job.grammar.to_json(), "scale": scale})
 
 
 def job_from_json(text: str) -> Job:

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import torch
+
 from studio.engine.device import AUTO, within_memory
 from studio.engine.lm.backend import CONTEXT, Job, Reading, Written
 from studio.engine.lm.checkpoint import verify_lm
@@ -25,7 +27,6 @@ from studio.engine.run import Phase, Run
 from studio.errors import BackendError, InvalidRequest, OutOfMemory
 
 if TYPE_CHECKING:
-    import torch
     from vllm import LLMEngine, RequestOutput, SamplingParams  # type: ignore[import-not-found]  # an optional extra
 
 INSTALL = (
@@ -167,7 +168,8 @@ class VllmBackend:
             keys.append([self._add(ids, one) for ids, one in zip(_prompts(job), params, strict=False)])
         limit = max(job.limit for job in jobs)
         waiting = dict.fromkeys(itertools.chain.from_iterable(keys))
-        done = within_memory(_cpu(), lambda: self._finish(waiting, run, phase, limit), _LESS_WORK)
+        place = torch.device(self.device)
+        done = within_memory(place, lambda: self._finish(waiting, run, phase, limit), _LESS_WORK)
         return [self._written(job, [done.get(key) for key in own]) for job, own in zip(jobs, keys, strict=True)]
 
     def _params(self, job: Job, extra: dict[str, str]) -> SamplingParams:
@@ -214,12 +216,6 @@ class VllmBackend:
 
 def _prompts(job: Job) -> list[tuple[int, ...]]:
     return [job.prompt, job.negative] if job.guided else [job.prompt]
-
-
-def _cpu() -> torch.device:
-    import torch
-
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 @contextmanager

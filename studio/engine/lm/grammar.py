@@ -13,7 +13,7 @@ from functools import lru_cache
 
 from studio.engine.lm.metadata import FIELDS
 from studio.engine.lm.prompts import THINK, THINK_END
-from studio.engine.lm.rules import Allowed, Choice, Codes, Free, Line, Literal, Paragraph, Rule, next_row
+from studio.engine.lm.rules import NEXT_ROW, Allowed, Choice, Codes, Free, Line, Literal, Paragraph, Rule
 from studio.engine.lm.vocabulary import Vocabulary
 from studio.engine.requests import (
     KEY_SCALES,
@@ -107,7 +107,7 @@ class Grammar:
         after = self.rows[row].rule.advance(node, token)
         if after is None:
             return (row + 1, 0)
-        return (row, after) if after != next_row else self.advance((row + 1, 0), token)
+        return (row, after) if after != NEXT_ROW else self.advance((row + 1, 0), token)
 
     def count(self, allowed: Allowed) -> int:
         """Return how many tokens are allowed."""

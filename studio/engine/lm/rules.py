@@ -9,7 +9,7 @@ from typing import Protocol
 from studio.engine.lm.vocabulary import Span
 from studio.errors import BackendError
 
-next_row = -1  # the row is over and the token is already the next row's
+NEXT_ROW = -1  # the row is over and the token is already the next row's
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class Allowed:
 
 
 class Rule(Protocol):
-    """One row: `advance` gives the place after a token, None when the row is complete, or `next_row`."""
+    """One row: `advance` gives the place after a token, None when the row is complete, or `NEXT_ROW`."""
 
     @property
     def longest(self) -> int | None:
@@ -130,7 +130,7 @@ class Paragraph:
         """Count tokens and note line ends."""
         count, after_line = divmod(node, 2)
         if after_line and token == self._follower:
-            return next_row
+            return NEXT_ROW
         return 2 * (count + 1) + (token in self._breaks)
 
 

@@ -44,6 +44,8 @@ def start(folder: Path, vocabulary: Vocabulary, *, device: str, dtype: str, cont
     kind = str(current_platform.device_type)
     if device != AUTO and device.partition(":")[0] != kind:
         raise BackendError(f"vllm can't start: this build runs on {kind}, not on {device}")
+    if device.partition(":")[2] not in ("", "0"):
+        raise BackendError(f"vllm can't start on {device}: it takes the first device; choose with CUDA_VISIBLE_DEVICES")
     number = ("float32" if kind == "cpu" else "bfloat16") if dtype == AUTO else dtype
     length = min(context, int(str(read_json(folder / "config.json").get("max_position_embeddings", context))))
     ModelRegistry.register_model(NAME, StudioQwen3ForCausalLM)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -171,6 +172,20 @@ class TestOnVllm:
         ours, theirs = (backend.read([(prompt, target)], Run())[0] for backend in (pt, vllm))
         assert theirs.logprobs == pytest.approx(ours.logprobs, abs=1e-4)
         assert theirs.ranks == ours.ranks
+
+    def test_guidance_without_a_negative_prompt_is_none(self, pt: TorchBackend, vllm: VllmBackend) -> None:
+        job = replace(codes_job(pt.vocabulary, "rock"), negative=())
+        assert vllm.write([job], Run(), Phase.CODES) == pt.write([job], Run(), Phase.CODES)
+
+    def test_what_stops_vllm_from_starting_is_said(self, lm_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        from studio.engine.lm import vllm_start
+
+        def fail(*_: object, **__: object) -> None:
+            raise RuntimeError("no kernel image")
+
+        monkeypatch.setattr(vllm_start, "start", fail)
+        with pytest.raises(BackendError, match=r"vllm can't start: no kernel image\. .* install it with: pip"):
+            load_backend(lm_path, "vllm", device="cpu")
 
     def test_another_device_is_not_replaced(self, lm_path: Path) -> None:
         other = "cpu" if torch.cuda.is_available() else "cuda"
