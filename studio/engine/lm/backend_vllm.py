@@ -144,6 +144,7 @@ class VllmBackend:
             self._engine.engine_core.shutdown()
             del self._engine
             cleanup_dist_env_and_memory()
+        shared_vocabulary.cache_clear()
 
     def _groups(self, jobs: Sequence[Job]) -> Iterator[list[Job]]:
         """Cut the jobs so that preemption can't happen: it would take one half of a pair."""

@@ -136,6 +136,12 @@ def grammar_for(vocabulary: Vocabulary, spec: GrammarSpec) -> Grammar:
     return Grammar(vocabulary, rows)
 
 
+def forget_grammars() -> None:
+    """Drop every built grammar; each holds its vocabulary, which is large, so unloading a model must let go of them."""
+    grammar_for.cache_clear()
+    _choice.cache_clear()
+
+
 def _value_rule(vocabulary: Vocabulary, name: str, value: str | None, longest: int, follower: int) -> Rule:
     newline = vocabulary.special.newline
     if value is not None:

@@ -15,7 +15,7 @@ from studio.engine.lm.backends import BackendName, Loaded, load_backend
 from studio.engine.lm.checkpoint import resolve_lm
 from studio.engine.lm.codes import check_codes, count_for
 from studio.engine.lm.effective import chosen_facts, fill_plan, fill_text, told, told_facts
-from studio.engine.lm.grammar import GrammarSpec, Mode, grammar_for
+from studio.engine.lm.grammar import GrammarSpec, Mode, forget_grammars, grammar_for
 from studio.engine.lm.metadata import FIELDS, Facts, reasoning
 from studio.engine.lm.quality import Quality, ScoreRequest, score
 from studio.engine.lm.requests import (
@@ -116,6 +116,7 @@ class Planner:
         if self._backend is not None:
             self._backend.close()
             self._backend = None
+            forget_grammars()
 
     def _facts(
         self, request: PlanRequest, seeds: Sequence[int], run: Run, notes: list[str]
