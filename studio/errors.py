@@ -9,6 +9,7 @@ StudioError
 ├── FetchFailed         a published checkpoint can't be downloaded
 ├── AudioError          an audio file can't be read or written
 ├── ModelNotReady       no model is loaded yet
+├── BackendError        a language-model backend can't start or lost step
 ├── OutOfMemory         the device has too little memory for this request
 ├── SilentOutput        the model's result holds no sound
 ├── StorageError        database or artifact store can't be used
@@ -63,6 +64,10 @@ class AudioError(StudioError):
 
 class ModelNotReady(StudioError):
     """No model is loaded yet."""
+
+
+class BackendError(StudioError):
+    """A language-model backend isn't installed, can't start or broke its own rules while it wrote."""
 
 
 class OutOfMemory(StudioError):

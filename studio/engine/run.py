@@ -13,6 +13,9 @@ class Phase(StrEnum):
 
     FETCHING = "fetching"
     LOADING = "loading"
+    THINKING = "thinking"  # the language model writes facts or lyrics
+    CODES = "codes"  # the language model writes audio codes
+    READING = "reading"  # the language model scores what is there
     PREPARING = "preparing"
     DIFFUSION = "diffusion"
     DECODING = "decoding"
