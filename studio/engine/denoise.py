@@ -30,16 +30,17 @@ def denoise(
     start: Tensor | None = None,
     fresh: Noise | None = None,
     repainted: Repainted | None = None,
+    compiled: bool = False,
 ) -> Tensor:
     """Follow the flow from `noise` `[B, T, C]` through all noise levels; gives latents `[B, T, C]`, float32.
 
     `start` replaces the noise as the first latents (a source noised part of the way), `fresh` is what the SDE renoises
-    with, `repainted` what is kept outside a span. The latents stay in float32 between steps whatever the model computes
-    in. Cancel takes effect before the next step. Raises Cancelled, and SilentOutput when the result is not finite or
-    zero everywhere (engine.md 6.7).
+    with, `repainted` what is kept outside a span, `compiled` runs the layers through torch.compile. The latents stay in
+    float32 between steps whatever the model computes in. Cancel takes effect before the next step. Raises Cancelled,
+    and SilentOutput when the result is not finite or zero everywhere (engine.md 6.7).
     """
     latents = noise if start is None else start
-    flow = _Flow(transformer, conditions, how, noise.shape[0])
+    flow = _Flow(transformer, conditions, how, noise.shape[0], compiled)
     for step in range(how.steps):
         run.step(Phase.DIFFUSION, step, how.steps)
         if step == how.switch and conditions.later is not None:
@@ -105,10 +106,15 @@ class _Flow:
     """The velocity a run follows: the DiT's, guided, limited and smoothed; it remembers what that needs."""
 
     def __init__(
-        self, transformer: AceStepTransformer1DModel, conditions: Conditions, how: Integration, takes: int
+        self,
+        transformer: AceStepTransformer1DModel,
+        conditions: Conditions,
+        how: Integration,
+        takes: int,
+        compiled: bool,
     ) -> None:
         self.how = how
-        self._transformer, self._takes = transformer, takes
+        self._transformer, self._takes, self._compiled = transformer, takes, compiled
         self._projected = ProjectedGuidance(how.guidance_scale)
         self._last: Tensor | None = None
         self.follow(conditions)
@@ -121,6 +127,7 @@ class _Flow:
             conditions.states.expand(self._takes, -1, -1),
             conditions.context.expand(self._takes, -1, -1),
             conditions.null if guided else None,
+            compiled=self._compiled,
         )
 
     def velocity(self, latents: Tensor, level: float) -> Tensor:

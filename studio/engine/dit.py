@@ -81,7 +81,8 @@ class Velocity:
         self._frames = context.shape[1]
         tokens = -(-self._frames // transformer.patch_size)
         self._positions = _positions(tokens, transformer.head_dim, transformer.rope_theta, context)
-        self._attend = [_self_attention(layer.self_attn, tokens, context) for layer in self._layers]
+        attend = cache(lambda window, scale: _self_attention(window, scale, tokens, context))  # a mask for all layers
+        self._attend = [attend(layer.self_attn.sliding_window, layer.self_attn.scaling) for layer in self._layers]
         encoded = transformer.condition_embedder(states)
         nothing = None if null is None else transformer.condition_embedder(null)
         self._conditions = [_cross_conditions(layer.cross_attn, encoded, nothing) for layer in self._layers]
@@ -194,7 +195,7 @@ def _join(attention: AceStepAttention, mixed: Tensor) -> Tensor:
 
 
 def _add_cross_attention(layer: AceStepTransformerBlock, hidden: Tensor, conditions: _Conditions) -> None:
-    """Add to the prompted part what it hears of its prompt, to the rest, if any, what it hears of the null condition."""
+    """Add to the prompted part what it hears of its prompt, to the rest what it hears of the null condition."""
     attention, norm, prompted = layer.cross_attn, layer.cross_attn_norm, conditions.key.shape[0]
     normed = _normalized(hidden[:prompted], norm, norm.weight)
     query = _normed_heads(attention, attention.norm_q, attention.to_q(normed)).transpose(1, 2)
@@ -232,9 +233,8 @@ def _positions(tokens: int, size: int, theta: float, like: Tensor) -> _Positions
     return _Positions(torch.cat([angles, angles], dim=-1).cos().to(like), angles.sin().to(like))
 
 
-def _self_attention(attention: AceStepAttention, tokens: int, context: Tensor) -> Attend:
+def _self_attention(window: int | None, scale: float, tokens: int, context: Tensor) -> Attend:
     """The cheapest exact self-attention of a layer: whole, with a band mask, or in blocks of its window."""
-    window, scale = attention.sliding_window, attention.scaling
     if window is None or tokens <= window + 1:
         return lambda query, key, value: _attention(query, key, value, scale)
     if tokens > BLOCKS_WORTH_IT * window:

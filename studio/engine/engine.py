@@ -43,8 +43,9 @@ _SMALLER_MODEL = "a smaller checkpoint, closing other programs that use this dev
 class Engine:
     """One loaded checkpoint; `spec`, `device` and `dtype` say which and how."""
 
-    def __init__(self, spec: ModelSpec, components: Components) -> None:
+    def __init__(self, spec: ModelSpec, components: Components, *, compiled: bool = False) -> None:
         self.spec = spec
+        self.compiled = compiled
         self.device = str(components.device)
         self.dtype = name_of(components.dtype)
         self._components: Components | None = components
@@ -56,10 +57,13 @@ class Engine:
         *,
         device: str = AUTO,
         dtype: str = AUTO,
+        compiled: bool = False,
         dirs: Iterable[Path] = (),
         run: Run | None = None,
     ) -> Engine:
         """Load the checkpoint at a path, or the one of that name inside `dirs`.
+
+        `compiled` runs the DiT's layers through torch.compile, which makes the first generation of a length slow.
 
         Raises NotFound, CheckpointError, InvalidRequest (no such device or dtype), OutOfMemory or Cancelled.
         """
@@ -71,7 +75,7 @@ class Engine:
         def work() -> Components:
             return load_components(info.path, info.spec, device=place, dtype=kind, run=run or Run())
 
-        return cls(info.spec, within_memory(place, work, _SMALLER_MODEL))
+        return cls(info.spec, within_memory(place, work, _SMALLER_MODEL), compiled=compiled)
 
     def generate(self, request: Request, run: Run | None = None) -> list[Take]:
         """Make one take for each seed of `request`.
@@ -239,6 +243,7 @@ class Engine:
             start=start,
             fresh=noise.fresh,
             repainted=kept,
+            compiled=self.compiled,
         )
 
     def decode(self, latents: Tensor, output: Output, run: Run) -> Iterator[Audio]:
