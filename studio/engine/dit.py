@@ -81,7 +81,8 @@ class Velocity:
         self._frames = context.shape[1]
         tokens = -(-self._frames // transformer.patch_size)
         self._positions = _positions(tokens, transformer.head_dim, transformer.rope_theta, context)
-        self._attend = [_self_attention(layer.self_attn, tokens, context) for layer in self._layers]
+        attend = cache(lambda window, scale: _self_attention(window, scale, tokens, context))  # a mask for all layers
+        self._attend = [attend(layer.self_attn.sliding_window, layer.self_attn.scaling) for layer in self._layers]
         encoded = transformer.condition_embedder(states)
         nothing = None if null is None else transformer.condition_embedder(null)
         self._conditions = [_cross_conditions(layer.cross_attn, encoded, nothing) for layer in self._layers]
@@ -130,7 +131,12 @@ class Velocity:
 
 def _gains(layer: AceStepTransformerBlock) -> Tensor:
     """Weights `[2, H]` of the two norms that are modulated, float32."""
-    return torch.stack([layer.self_attn_norm.weight, layer.mlp_norm.weight]).float()
+    return torch.stack([_gain(layer.self_attn_norm), _gain(layer.mlp_norm)]).float()
+
+
+def _gain(norm: RMSNorm) -> Tensor:
+    """The weights of a norm; those of the DiT all have some."""
+    return cast("Tensor", norm.weight)
 
 
 def _block(
@@ -166,7 +172,8 @@ def _normalized(hidden: Tensor, norm: RMSNorm, gain: Tensor, shift: Tensor | Non
     length = torch.linalg.vector_norm(exact, dim=-1, keepdim=True)
     factor = length.square_().div_(hidden.shape[-1]).add_(norm.eps).rsqrt_()
     scaled = (exact * factor).mul_(gain)
-    return (scaled if shift is None else scaled.add_(shift)).to(hidden.dtype)
+    shifted: Tensor = scaled if shift is None else scaled.add_(shift)
+    return shifted.to(hidden.dtype)
 
 
 def _mlp(mlp: AceStepMLP, normed: Tensor) -> Tensor:
@@ -184,7 +191,7 @@ def _heads(attention: AceStepAttention, hidden: Tensor) -> tuple[Tensor, Tensor,
 
 def _normed_heads(attention: AceStepAttention, norm: RMSNorm, projected: Tensor) -> Tensor:
     """Cut `[B, N, heads * D]` to `[B, N, heads, D]`, each head normalised."""
-    return _normalized(projected.unflatten(-1, (-1, attention.head_dim)), norm, norm.weight)
+    return _normalized(projected.view(*projected.shape[:-1], -1, attention.head_dim), norm, _gain(norm))
 
 
 def _join(attention: AceStepAttention, mixed: Tensor) -> Tensor:
@@ -196,7 +203,7 @@ def _join(attention: AceStepAttention, mixed: Tensor) -> Tensor:
 def _add_cross_attention(layer: AceStepTransformerBlock, hidden: Tensor, conditions: _Conditions) -> None:
     """Add to the prompted part what it hears of its prompt, and to the rest what it hears of the null condition."""
     attention, norm, prompted = layer.cross_attn, layer.cross_attn_norm, conditions.key.shape[0]
-    normed = _normalized(hidden[:prompted], norm, norm.weight)
+    normed = _normalized(hidden[:prompted], norm, _gain(norm))
     query = _normed_heads(attention, attention.norm_q, attention.to_q(normed)).transpose(1, 2)
     heard = _join(attention, _attention(query, conditions.key, conditions.value, attention.scaling))
     hidden[:prompted].add_(heard)
@@ -232,9 +239,8 @@ def _positions(tokens: int, size: int, theta: float, like: Tensor) -> _Positions
     return _Positions(torch.cat([angles, angles], dim=-1).cos().to(like), angles.sin().to(like))
 
 
-def _self_attention(attention: AceStepAttention, tokens: int, context: Tensor) -> Attend:
+def _self_attention(window: int | None, scale: float, tokens: int, context: Tensor) -> Attend:
     """The cheapest exact self-attention of a layer: whole, with a band mask, or in blocks of its window."""
-    window, scale = attention.sliding_window, attention.scaling
     if window is None or tokens <= window + 1:
         return lambda query, key, value: _attention(query, key, value, scale)
     if tokens > BLOCKS_WORTH_IT * window:

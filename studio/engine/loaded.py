@@ -135,18 +135,23 @@ def bring(checkpoint: Checkpoint, setup: Setup, run: Run) -> Loaded:
     def work() -> Loaded:
         home = HOME if plan.offload else device
         parts = load_components(checkpoint, device=device, dtype=dtype, run=run, home=home)
-        if plan.int8:
-            quantize(parts.transformer)
-        return Loaded(
-            spec=checkpoint.spec,
-            parts=parts,
-            residency=Residency(_modules(parts), device, offload=plan.offload, offload_dit=plan.offload_dit),
-            adapters=Adapters(parts.transformer),
-            setup=setup,
-            plan=plan,
-        )
+        return hold(checkpoint.spec, parts, setup, plan)
 
     return within_memory(device, work, things_to_try(attempt))
+
+
+def hold(spec: ModelSpec, parts: Components, setup: Setup, plan: MemoryPlan) -> Loaded:
+    """Keep parts that are in memory already as `plan` says; they compute on `parts.device`."""
+    if plan.int8:
+        quantize(parts.transformer)
+    return Loaded(
+        spec=spec,
+        parts=parts,
+        residency=Residency(_modules(parts), parts.device, offload=plan.offload, offload_dit=plan.offload_dit),
+        adapters=Adapters(parts.transformer),
+        setup=setup,
+        plan=plan,
+    )
 
 
 def _modules(parts: Components) -> dict[str, nn.Module]:

@@ -18,7 +18,11 @@ POLL = 0.5  # seconds between looks at the rows
 _WATCHED = "jobs.watched"  # ids seen waiting or running in this session
 _ENDED = "jobs.ended"  # id of the job whose end is still to be shown
 _PHASES = {
+    Phase.FETCHING: N_("Downloading"),
     Phase.LOADING: N_("Loading the model"),
+    Phase.THINKING: N_("Writing the plan"),
+    Phase.CODES: N_("Writing audio codes"),
+    Phase.READING: N_("Reading what is there"),
     Phase.PREPARING: N_("Preparing inputs"),
     Phase.DIFFUSION: N_("Diffusion"),
     Phase.DECODING: N_("Decoding"),

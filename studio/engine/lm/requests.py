@@ -14,10 +14,10 @@ from studio.engine.requests import (
     MAX_CAPTION,
     MAX_DURATION,
     MAX_LYRICS,
-    MAX_SEED,
     MIN_DURATION,
     Metas,
 )
+from studio.engine.sampling import MAX_SEED
 from studio.errors import InvalidRequest
 
 UNKNOWN = "unknown"
