@@ -37,7 +37,7 @@ check: .venv/installed-dev $(MO)  ## what can be said without running the studio
 	$(BIN)/lint-imports
 	$(BIN)/pytest -q tests/house
 
-bench: .venv/installed
+bench: .venv/installed  ## side by side with diffusers; the full size takes half an hour on two cores
 	$(BIN)/python bench/generate.py
 
 mini: .venv/installed

@@ -124,7 +124,7 @@ def test_half_precision_weights_load_as_float32_on_the_cpu(copied: Path) -> None
         save_file({name: tensor.half() for name, tensor in load_file(file).items()}, file, metadata={"format": "pt"})
     engine = Engine.load(copied, device="cpu")
     assert engine.dtype == "float32"
-    parts = engine._loaded
+    parts = engine._loaded.parts
     for module in (parts.transformer, parts.vae, parts.text_encoder, parts.condition_encoder):
         assert {tensor.dtype for tensor in module.state_dict().values()} == {torch.float32}
 
@@ -132,7 +132,7 @@ def test_half_precision_weights_load_as_float32_on_the_cpu(copied: Path) -> None
 def test_the_spectral_autoencoder_stays_in_float32(copied: Path) -> None:
     shutil.rmtree(copied / "vae")
     SpectralAutoencoder().save_pretrained(copied / "vae")
-    parts = Engine.load(copied, device="cpu", dtype="bfloat16")._loaded
+    parts = Engine.load(copied, device="cpu", dtype="bfloat16")._loaded.parts
     assert (parts.vae.dtype, parts.transformer.dtype) == (torch.float32, torch.bfloat16)
 
 

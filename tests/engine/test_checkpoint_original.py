@@ -81,8 +81,8 @@ def test_both_layouts_make_the_same_samples(tmp_path: Path, wide: bool, shards: 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_every_weight_and_buffer_is_the_one_of_the_diffusers_layout(tmp_path: Path, dtype: str) -> None:
     pipeline = build_wide()
-    first = Engine.load(write_tree(tmp_path / "checkpoints", pipeline, "xl"), device="cpu", dtype=dtype)._loaded
-    second = Engine.load(write_diffusers(tmp_path / "diffusers", pipeline), device="cpu", dtype=dtype)._loaded
+    first = Engine.load(write_tree(tmp_path / "checkpoints", pipeline, "xl"), device="cpu", dtype=dtype)._loaded.parts
+    second = Engine.load(write_diffusers(tmp_path / "diffusers", pipeline), device="cpu", dtype=dtype)._loaded.parts
     for part in (
         "transformer",
         "condition_encoder",

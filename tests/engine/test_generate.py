@@ -143,7 +143,7 @@ def test_timings_add_up(engine: Engine) -> None:
 
 def test_base_checkpoints_are_guided(base_engine: Engine) -> None:
     seen: list[int] = []
-    hook = base_engine._loaded.parts.transformer.norm_out.register_forward_pre_hook(
+    hook = base_engine._loaded.parts.transformer.proj_out_conv.register_forward_pre_hook(
         lambda _module, inputs: seen.append(inputs[0].shape[0])
     )
     take = base_engine.generate(replace(REQUEST, sampling=Sampling(steps=2)))[0]

@@ -194,7 +194,7 @@ def test_a_retake_turns_from_the_take_to_another(engine: Engine) -> None:
 def test_guidance_only_runs_inside_its_interval(base_engine: Engine) -> None:
     request = TextToMusic(caption="x", seeds=(1,), duration=10.0, sampling=Sampling(steps=4, shift=1.0))
     seen: list[int] = []
-    hook = base_engine._loaded.parts.transformer.norm_out.register_forward_pre_hook(
+    hook = base_engine._loaded.parts.transformer.proj_out_conv.register_forward_pre_hook(
         lambda _module, inputs: seen.append(inputs[0].shape[0])
     )
     take = base_engine.generate(replace(request, guidance=Guidance(scale=5.0, start=0.2, end=0.6)))[0]
