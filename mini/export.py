@@ -14,7 +14,8 @@ from mini.network import Mini
 from mini.prompts import make_tokenizer
 from studio.engine.spectral import SpectralAutoencoder
 
-NAME = "acestep-mini-turbo"
+NAMES = {"turbo": "acestep-mini-turbo", "base": "acestep-mini-base"}
+WEIGHTS = {"turbo": "average", "base": "teacher"}  # base is what turbo learned guidance from
 DEFAULT_SECONDS, MOST_SECONDS = 10.0, 600.0
 INDEX = {
     "_class_name": "AceStepPipeline",
@@ -23,21 +24,18 @@ INDEX = {
     "vae": ["studio.engine.spectral", "SpectralAutoencoder"],
     "text_encoder": ["transformers", "Qwen3Model"],
     "tokenizer": ["transformers", "PreTrainedTokenizerFast"],
-    "studio": {
-        "name": NAME,
-        "default_duration": DEFAULT_SECONDS,
-        "max_duration": MOST_SECONDS,
-        "tasks": ["text2music"],
-    },
 }
 
 
-def export(folder: Path) -> None:
+def export(folder: Path, family: str = "turbo") -> None:
     """Write the averaged weights of the last training state to `folder`; a model card already there is kept."""
     content = torch.load(data.WORK / "train.pt", map_location="cpu", weights_only=False)
     tokenizer = make_tokenizer(data.WORK / "tokenizer")
     model = Mini(len(tokenizer))
-    model.load_state_dict(content["average"])
+    model.load_state_dict(content[WEIGHTS[family]])
+    model.dit.register_to_config(is_turbo=family == "turbo", model_version=family)
+    own = {"name": NAMES[family], "default_duration": DEFAULT_SECONDS, "max_duration": MOST_SECONDS}
+    index = INDEX | {"studio": own | {"tasks": ["text2music"]}}
     vae = SpectralAutoencoder()
     vae.latent_mean, vae.latent_std = content["mean"], content["spread"]
     for part in INDEX:
@@ -47,12 +45,14 @@ def export(folder: Path) -> None:
     model.text.half().save_pretrained(folder / "text_encoder")
     tokenizer.save_pretrained(folder / "tokenizer")
     vae.save_pretrained(folder / "vae")
-    (folder / "model_index.json").write_text(json.dumps(INDEX, indent=2) + "\n", encoding="utf-8")
+    (folder / "model_index.json").write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
     size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
     print(f"wrote {folder}: {size / 1e6:.1f} MB, stage {content['stage']} step {content['step']}", flush=True)
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, default=Path("data/models") / NAME)
-    export(parser.parse_args().out)
+    parser.add_argument("--family", choices=[*NAMES], default="turbo")
+    parser.add_argument("--out", type=Path, default=Path("data/models"), help="folder of the checkpoint's folder")
+    options = parser.parse_args()
+    export(options.out / NAMES[options.family], options.family)

@@ -302,16 +302,17 @@ def main() -> None:
     parser.add_argument("--shards", type=int, default=16, help="shards of 250 songs to render first")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--out", type=Path, default=Path("data/models/acestep-mini-turbo"))
+    parser.add_argument("--out", type=Path, default=Path("data/models"))
     options = parser.parse_args()
     data.make_shards(options.shards, options.threads)
     torch.set_num_threads(options.threads)
     trainer = Trainer({stage: getattr(options, stage) for stage in STAGES}, options.device, options.batch)
     trainer.resume()
     trainer.run()
-    from mini.export import export
+    from mini.export import NAMES, export
 
-    export(options.out)
+    for family, name in NAMES.items():
+        export(options.out / name, family)
 
 
 if __name__ == "__main__":

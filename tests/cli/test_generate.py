@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from studio.engine.audio.io import read_audio
+from studio.engine.audio.io import read_audio, write_audio
 from studio.engine.audio.measure import Measurement, measure
+from studio.engine.requests import AudioFormat
 from tests.cli.conftest import MODEL, Command
 
 pytestmark = [
@@ -76,3 +77,24 @@ def test_drums_and_the_tempo_asked_for_are_heard(command: Command, tmp_path: Pat
     without = heard("calm piano, no drums")
     assert min(one.transients for one in with_drums) > 1.5 * max(one.transients for one in without) + 0.5
     assert [one.tempo is not None and one.tempo.agrees(140) for one in with_drums] == [True] * 3
+
+
+def test_the_base_model_follows_guidance(command: Command, tmp_path: Path) -> None:
+    asked = ("--caption", "fast electronic track with drums and bass, 140 bpm", "--duration", "10", "--seeds", "1")
+    base = ("--model", "acestep-mini-base", "--steps", "16", "--cfg-start", "0", "--cfg-end", "0.75")
+    row = _generate(command, tmp_path, *asked, *base, "--guidance-scale", "5")[0]
+    assert row["effective"]["guided_noise_levels"] == [0.25, 1.0]
+    assert row["effective"]["guidance_scale"] == 5.0
+    heard = measure(*read_audio(Path(str(row["file"]))))
+    assert heard.tempo is not None
+    assert heard.tempo.agrees(140)
+
+
+@pytest.mark.parametrize("model", ["acestep-mini-turbo", "acestep-mini-base"])
+def test_a_task_a_bundled_model_was_not_trained_for_says_so(command: Command, tmp_path: Path, model: str) -> None:
+    source = tmp_path / "source.wav"
+    write_audio(source, np.full((2, 48000), 0.1, np.float32), 24000, AudioFormat.WAV)
+    asked = ("--task", "cover", "--source", str(source), "--caption", "jazz", "--model", model, "--out", str(tmp_path))
+    done = command("generate", *asked)
+    assert done.returncode == 2
+    assert f"with {model}: this checkpoint was trained for no more" in done.stderr
