@@ -1,0 +1,126 @@
+"""What bass and chord instruments play within a bar, in beats."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mini.composer.genres import GENRES
+from mini.composer.song import Song
+
+Bass = tuple[float, int, float, float]  # beat, tone of the chord (3 = octave), length, level
+
+
+@dataclass(frozen=True, slots=True)
+class Stroke:
+    """One chord, or one of its tones, within a bar."""
+
+    beat: float
+    tone: int | None  # index of a chord tone, None = all of them
+    length: float  # beats
+    level: float
+
+
+def bass(song: Song, section: str) -> list[Bass]:
+    """The notes of one bar; the root is on every downbeat, so that the key can be heard."""
+    style, beats = GENRES[song.genre].bass, song.beats
+    if section in ("Intro", "Outro", "Bridge") and style in ("eighths", "walk", "syncopated", "tumbao"):
+        style = "pop"
+    if song.metre == 6:
+        return [(0.0, 0, 0.9, 1.0), (1.0, 2, 0.6, 0.8), (1 + 2 / 3, 0, 0.3, 0.6)]
+    if style == "eighths":
+        return [(step / 2, 0, 0.46, 1.0 if step % 2 == 0 else 0.75) for step in range(beats * 2)]
+    if style == "offbeat":
+        return [(0.0, 0, 0.4, 0.9)] + [(beat + 0.5, 0, 0.45, 1.0) for beat in range(beats)]
+    if style == "walk":
+        return [(float(beat), (0, 1, 2, 3)[beat % 4], 0.92, 1.0 if beat % 2 == 0 else 0.8) for beat in range(beats)]
+    if style == "syncopated":
+        notes = [(0.0, 0, 0.6, 1.0), (0.75, 0, 0.2, 0.7), (1.5, 3, 0.4, 0.8), (2.5, 0, 0.4, 0.9), (3.25, 2, 0.3, 0.7)]
+        return [note for note in notes if note[0] < beats]
+    if style == "tumbao":
+        return [note for note in [(0.0, 0, 1.2, 1.0), (1.5, 2, 1.4, 0.9), (3.0, 3, 0.9, 0.9)] if note[0] < beats]
+    if style == "pop":
+        notes = [(0.0, 0, 1.3, 1.0), (1.5, 0, 0.45, 0.7), (2.0, 0, 1.2, 0.9), (3.5, 2, 0.45, 0.7)]
+        return [note for note in notes if note[0] < beats]
+    halves = [(0.0, 0, 1.9, 1.0), (2.0, 2 if song.seed % 2 else 0, 1.8, 0.8)]
+    return [(beat, tone, min(length, beats - beat), level) for beat, tone, length, level in halves if beat < beats]
+
+
+def chords(song: Song, track: str, section: str) -> list[Stroke]:
+    """The strokes of one bar of accompaniment."""
+    style = _style(song, track)
+    strokes = _compound(style, track) if song.metre == 6 else _simple(style, song.beats, track)
+    if section in ("Intro", "Outro") and len(strokes) > 4:
+        return [stroke for stroke in strokes if stroke.beat % 1 == 0 or stroke.tone is not None]
+    if section == "Bridge" and style in ("strum", "stab", "chop", "montuno", "chug"):
+        return [Stroke(float(beat), None, 1.9, 0.8) for beat in range(0, song.beats, 2)]
+    return strokes
+
+
+def _style(song: Song, track: str) -> str:
+    style, patch = GENRES[song.genre].chords, song.patch(track)
+    if len(song.tracks) == 1:
+        return {"keyboard": "arpeggio", "guitar": "picking", "synth": "arpeggio"}.get(track, "pad")
+    if track in ("strings", "woodwinds") or patch == "pad":
+        return "pad"
+    if patch == "pluck":
+        return "arpeggio"
+    if patch == "drive":
+        return "chug"
+    if track == "brass":
+        return "pad" if style == "pad" else "oompah" if style == "oompah" else "hits"
+    if track == "synth" and style not in ("stab", "pad"):
+        return "arpeggio"
+    if track == "guitar" and style in ("block", "stab", "arpeggio", "pad"):
+        return "picking" if style in ("arpeggio", "pad") else "strum"
+    if track == "keyboard" and style in ("strum", "picking", "chop"):
+        return "block"
+    return style
+
+
+def _marks(pattern: str, beats: int, length: float) -> list[Stroke]:
+    """Strokes of all tones from a string of sixteenths: X loud, x softer, o soft."""
+    levels = {"X": 1.0, "x": 0.8, "o": 0.55}
+    return [
+        Stroke(step / 4, None, length, levels[mark])
+        for step, mark in enumerate(pattern[: beats * 4])
+        if mark in levels
+    ]
+
+
+def _simple(style: str, beats: int, track: str) -> list[Stroke]:
+    if style == "pad":
+        return [Stroke(0.0, None, beats * 0.99, 0.8)]
+    if style == "block":
+        return [Stroke(float(beat), None, 1.8, 1.0 if beat == 0 else 0.8) for beat in range(0, beats, 2)]
+    if style == "arpeggio":
+        order = (0, 1, 2, 3, 2, 1, 2, 1)
+        return [Stroke(s / 2, order[s % 8], 1.1, 1.0 if s == 0 else 0.7) for s in range(beats * 2)]
+    if style == "picking":
+        order = (0, 2, 1, 3, 0, 2, 1, 2)
+        return [Stroke(s / 2, order[s % 8], 0.9, 1.0 if s % 4 == 0 else 0.7) for s in range(beats * 2)]
+    if style == "oompah":
+        return [Stroke(beat + (0.5 if beats == 2 else 0.0), None, 0.5, 0.8) for beat in range(beats != 2, beats)]
+    length, pattern = {
+        "strum": (0.55, "X...x.o...o.x.o."),
+        "stab": (0.35, "..x...X...x...X."),
+        "chop": (0.16, "X..x..x.X..x.ox."),
+        "comp": (0.5, "X.....x.....x..."),
+        "montuno": (0.4, "X..x..X.x..x..x."),
+        "chug": (0.46, "X.x.x.x.X.x.x.x."),
+        "hits": (0.45, "X.....x.....X..."),
+    }[style]
+    return _marks(pattern, beats, length)
+
+
+def _compound(style: str, track: str) -> list[Stroke]:
+    """6/8: three eighths to each of the two beats."""
+    third = 1 / 3
+    if style == "pad":
+        return [Stroke(0.0, None, 1.98, 0.8)]
+    if style in ("arpeggio", "picking"):
+        return [Stroke(s * third, (0, 1, 2, 3, 2, 1)[s], 0.8, 1.0 if s % 3 == 0 else 0.7) for s in range(6)]
+    if style in ("oompah", "stab", "chop"):
+        return [Stroke(beat + s * third, None, 0.28, 0.8) for beat in (0, 1) for s in (1, 2)]
+    if style in ("strum", "chug", "montuno"):
+        return [Stroke(beat + s * third, None, 0.32, (1.0, 0.5, 0.7)[s]) for beat in (0, 1) for s in (0, 1, 2)]
+    return [Stroke(0.0, None, 0.95, 1.0), Stroke(1.0, None, 0.9, 0.8)]
