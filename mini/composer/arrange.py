@@ -117,7 +117,7 @@ def _play_percussion(player: _Player) -> None:
             for sound, beat, accent in bar:
                 side = -0.4 if sound in ("shaker", "triangle") else player.pan
                 moment = player.start(first * player.song.beats + beat)
-                player.place(moment, hit(sound, kit), accent * level, side)
+                player.place(moment, hit(sound, kit, player.song.tonic), accent * level, side)
 
 
 def _play_bass(player: _Player) -> None:
@@ -134,9 +134,8 @@ def _play_bass(player: _Player) -> None:
 def _play_chords(player: _Player) -> None:
     """Accompany; in an intro only the first chord instrument plays, the others wait for the verse."""
     song, beats = player.song, player.song.beats
-    first_to_play = next(track for track in ("keyboard", "guitar", "synth", "strings", "brass", "woodwinds") if track in song.tracks)
     for section in player.chart.sections:
-        if section.name == "Intro" and player.track != first_to_play:
+        if section.name == "Intro" and player.track != parts.first_chords(song):
             continue
         strokes = parts.chords(song, player.track, section.name)
         for bar in range(section.start, section.end):
@@ -152,9 +151,10 @@ def _strike(player: _Player, span: Span, stroke: parts.Stroke, beat: float, leve
     tones = [player.chart.pitch(tone_, CHORD_FLOOR[track]) for tone_ in span.chord.tones]
     if song.patch(track) == "drive":
         root = player.chart.pitch(span.chord.tones[0], 40)
-        pitches = [root, root + 7, root + 12]
+        third = span.chord.tones[1] - span.chord.tones[0]
+        pitches = [root, root + 7, root + 12, root + 12 + third]
     elif stroke.tone is not None:
-        pitches = [_low_root(tones, song) if stroke.tone == 0 else sorted(tones)[stroke.tone] if stroke.tone < len(tones) else tones[0] + 12]
+        pitches = [tones[0] - 12 if stroke.tone == 0 else sorted(tones)[stroke.tone] if stroke.tone < len(tones) else tones[0] + 12]
     elif track == "woodwinds":
         pitches = [tones[1]]
     else:
@@ -166,11 +166,6 @@ def _strike(player: _Player, span: Span, stroke: parts.Stroke, beat: float, leve
             pan = float(np.clip(player.pan + wide * (index / max(1, len(pitches) - 1) - 0.5 if len(pitches) > 1 else 0), -0.8, 0.8))
             length = stroke.length / pieces
             player.note(beat + piece * length, pitch, length, stroke.level * level / np.sqrt(len(pitches)), pan)
-
-
-def _low_root(tones: list[int], song: Song) -> int:
-    """The root below the chord, so that broken chords have a bass of their own."""
-    return tones[0] - 12
 
 
 def _play_lead(player: _Player) -> None:

@@ -66,9 +66,9 @@ FOUR: dict[str, Pattern] = {
 }
 # Every style in three, two and six: where its kick and its backbeat fall there.
 OTHER: dict[int, dict[str, tuple[str, ...]]] = {
-    3: {"kick": ("X...........", "X.........o."), "back": ("....x...X...", "....X...X..."), "time": ("X.o.x.o.x.o.", "X...x...x...")},
+    3: {"kick": ("X...........", "X.........o."), "back": ("....x...X...", "....X...X..."), "time": ("X.g.x.g.x.g.", "X...x...x...")},
     2: {"kick": ("X.......", "X.....o."), "back": ("....X...", "....X..g"), "time": ("X.o.x.o.", "X...x...")},
-    6: {"kick": ("X.....", "X....o"), "back": ("...X..",), "time": ("XooxoO".replace("O", "o"), "X.ox.o")},
+    6: {"kick": ("X.....", "X....o"), "back": ("...X..",), "time": ("XggXgg", "X.gX.g")},
 }
 VOICES = {  # sound of the backbeat and of the time line in metres other than four
     "four": ("clap", "open"),
@@ -89,7 +89,7 @@ PERCUSSION: dict[int, tuple[Pattern, ...]] = {
     ),
     3: ({"conga low": ("X...........",), "conga high": ("....x...x...",), "shaker": ("o.o.o.o.o.o.",)},),
     2: ({"conga low": ("X.......",), "conga high": ("....x.x.",), "shaker": ("o.o.o.o.",)},),
-    6: ({"conga low": ("X.....",), "conga high": ("..oxoo",), "shaker": ("oooooo",)},),
+    6: ({"conga low": ("X.....",), "conga high": ("..gx.g",), "shaker": ("ogxogg",)},),
 }
 GRAND = {4: "X...............", 3: "X...........", 2: "X.......", 6: "X....."}  # timpani
 

@@ -44,16 +44,32 @@ LENGTHS = {  # seconds
 }
 
 
-@lru_cache(maxsize=256)
-def hit(name: str, kit: int) -> Sound:
-    """One stroke; `kit` picks a variant."""
+@lru_cache(maxsize=400)
+def hit(name: str, kit: int, tonic: int | None = None) -> Sound:
+    """One stroke; `kit` picks a variant, and drums with a pitch are tuned to the key whose tonic is given."""
+    if name in TUNED:
+        return _tuned(name, kit, tonic or 0)
     rng = np.random.default_rng((kit, sum(map(ord, name))))
     seconds = np.arange(int(RATE * LENGTHS[name])) / RATE
     noise = rng.standard_normal(len(seconds))
-    sound = BODIES[name](seconds, noise, kit)
+    return _faded(BODIES[name](seconds, noise, kit))
+
+
+def _faded(sound: Values) -> Sound:
     fade = min(len(sound), 240)
     sound[-fade:] *= np.linspace(1, 0, fade)
     return sound.astype(np.float32)
+
+
+def _tuned(name: str, kit: int, tonic: int) -> Sound:
+    """A skin with the pitch of the tonic that is nearest to where such a drum usually is."""
+    usual, decay, level, skin = TUNED[name]
+    hertz = 440 * 2 ** ((tonic - 9) / 12)
+    hertz *= 2 ** round(float(np.log2(usual / hertz)))
+    seconds = np.arange(int(RATE * LENGTHS[name])) / RATE
+    noise = np.random.default_rng((kit, 5)).standard_normal(len(seconds))
+    tones = _sine(seconds, hertz, 0.3) + 0.25 * _sine(seconds, 1.5 * hertz)
+    return _faded(level * tones * np.exp(-seconds * (decay + kit)) + skin * _skin(seconds, noise))
 
 
 def _sine(seconds: Values, hertz: float, fall: float = 0.0, speed: float = 30.0) -> Values:
@@ -88,6 +104,12 @@ def _sparkle(t: Values, noise: Values, kit: int) -> Values:
     return sound
 
 
+# Usual pitch in Hz, decay a second, level, level of the skin.
+TUNED = {
+    "conga high": (350.0, 22.0, 0.9, 0.3),
+    "conga low": (200.0, 16.0, 1.0, 0.25),
+    "timpani": (85.0, 4.5, 1.1, 0.2),
+}
 BODIES: dict[str, Callable[[Values, Values, int], Values]] = {
     "kick": lambda t, n, k: (
         1.35 * _sine(t, 47 + 3 * k, 2.2, 38) * np.exp(-t * (11 + k)) + 0.12 * band(n, 800, 3000) * np.exp(-t * 300)
@@ -110,13 +132,8 @@ BODIES: dict[str, Callable[[Values, Values, int], Values]] = {
     "crash": lambda t, n, k: 0.5 * band(n, 4500, 11600) * np.exp(-t * 3.6),
     "shaker": lambda t, n, k: 0.42 * band(n, 5500, 10500) * np.sin(np.pi * np.minimum(1, t / 0.07)),
     "tambourine": lambda t, n, k: 0.42 * band(n, 7000, 11500) * (np.exp(-t * 30) + 0.5 * np.exp(-np.abs(t - 0.04) * 120)),
-    "conga high": lambda t, n, k: 0.9 * _sine(t, 330 + 20 * k, 0.3) * np.exp(-t * 24) + 0.3 * _skin(t, n),
-    "conga low": lambda t, n, k: 1.0 * _sine(t, 215 + 15 * k, 0.3) * np.exp(-t * 17) + 0.25 * _skin(t, n),
     "clave": lambda t, n, k: 0.9 * _sine(t, 2350 + 120 * k) * np.exp(-t * 70),
     "cowbell": _cowbell,
-    "timpani": lambda t, n, k: (
-        (1.1 * _sine(t, 82, 0.3) + 0.5 * _sine(t, 124)) * np.exp(-t * 4.5) + 0.2 * _skin(t, n)
-    ),
     "triangle": lambda t, n, k: 0.3 * (_sine(t, 5120) + 0.6 * _sine(t, 7930)) * np.exp(-t * 7),
     "impact": lambda t, n, k: (
         1.2 * _sine(t, 38, 2.5, 9) * np.exp(-t * 3) + 0.5 * band(n, 200, 5000) * np.exp(-t * 5)

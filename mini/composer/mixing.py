@@ -22,12 +22,12 @@ LEVELS = {  # dB of the loud parts of each stem against the others
     "strings": -7.0,
     "synth": -7.5,
     "brass": -7.0,
-    "woodwinds": -6.0,
+    "woodwinds": -8.0,
     "fx": -8.0,
     "vocals": -2.0,
     "backing_vocals": -8.0,
 }
-LEAD_DB = 3.0
+LEAD_DB = 2.5
 SENDS = {
     "percussion": 0.1,
     "keyboard": 0.14,
@@ -42,7 +42,7 @@ SENDS = {
 }
 ROOMS = {"ambient": 1.7, "orchestral": 1.6, "waltz": 1.3, "ballad": 1.3, "electronic": 0.9, "funk": 0.5, "hip hop": 0.6}
 HIGH = 2000.0  # Hz; above it drums carry at least this share of the energy of the mix, as far as their level may move
-DRUM_SHARE, DRUM_RANGE = 0.4, (0.85, 2.2)
+DRUM_SHARE, DRUM_RANGE = 0.4, (0.8, 2.2)
 LOUDNESS, PEAK = 0.13, 0.95  # root mean square and highest sample of the mix
 GRID = np.float32(2.0**22)  # stems lie on multiples of 2 ** -22, so that any sum of them is exact in float32
 REVERB = 12000  # samples

@@ -7,6 +7,16 @@ from dataclasses import dataclass
 from mini.composer.genres import GENRES
 from mini.composer.song import Song
 
+# Length of a stroke in beats; a bar of four (a bar of two is its half) and one of three, in sixteenths.
+FIGURES = {
+    "strum": (0.55, "X...x.o...o.x.o.", "X...x.o.x.o."),
+    "stab": (0.35, "..x...X...x...X.", "X...x...x..."),
+    "chop": (0.16, "X..x..x.X..x.ox.", "X..ox..ox..o"),
+    "comp": (0.5, "X.....x.....x...", "X...x......."),
+    "montuno": (0.4, "X..x..X.x..x..x.", "X...x.x.x.x."),
+    "chug": (0.46, "X.x.x.x.X.x.x.x.", "X.o.x.o.x.o."),
+    "hits": (0.45, "X.....x.....X...", "X.......x..."),
+}
 Bass = tuple[float, int, float, float]  # beat, tone of the chord (3 = octave), length, level
 
 
@@ -27,6 +37,9 @@ def bass(song: Song, section: str) -> list[Bass]:
         style = "pop"
     if song.metre == 6:
         return [(0.0, 0, 0.9, 1.0), (1.0, 2, 0.6, 0.8), (1 + 2 / 3, 0, 0.3, 0.6)]
+    if style != "walk" and (beats == 3 or not {"drums", "percussion"} & set(song.tracks)):
+        # Nobody else keeps the beat, so the bass does.
+        return [(float(beat), 2 if beat == beats - 1 else 0, 0.9, 1.0 if beat == 0 else 0.7) for beat in range(beats)]
     if style == "eighths":
         return [(step / 2, 0, 0.46, 1.0 if step % 2 == 0 else 0.75) for step in range(beats * 2)]
     if style == "offbeat":
@@ -59,9 +72,10 @@ def chords(song: Song, track: str, section: str) -> list[Stroke]:
 def _style(song: Song, track: str) -> str:
     style, patch = GENRES[song.genre].chords, song.patch(track)
     if len(song.tracks) == 1:
-        return {"keyboard": "arpeggio", "guitar": "picking", "synth": "arpeggio"}.get(track, "pad")
+        return {"keyboard": "arpeggio", "guitar": "picking", "synth": "arpeggio"}.get(track, "pulse")
     if track in ("strings", "woodwinds") or patch == "pad":
-        return "pad"
+        alone = track == first_chords(song) and not {"drums", "percussion"} & set(song.tracks)
+        return "pulse" if alone else "pad"
     if patch == "pluck":
         return "arpeggio"
     if patch == "drive":
@@ -90,6 +104,8 @@ def _marks(pattern: str, beats: int, length: float) -> list[Stroke]:
 def _simple(style: str, beats: int, track: str) -> list[Stroke]:
     if style == "pad":
         return [Stroke(0.0, None, beats * 0.99, 0.8)]
+    if style == "pulse":
+        return [Stroke(float(beat), None, 0.9, 1.0 if beat == 0 else 0.75) for beat in range(beats)]
     if style == "block":
         return [Stroke(float(beat), None, 1.8, 1.0 if beat == 0 else 0.8) for beat in range(0, beats, 2)]
     if style == "arpeggio":
@@ -99,17 +115,10 @@ def _simple(style: str, beats: int, track: str) -> list[Stroke]:
         order = (0, 2, 1, 3, 0, 2, 1, 2)
         return [Stroke(s / 2, order[s % 8], 0.9, 1.0 if s % 4 == 0 else 0.7) for s in range(beats * 2)]
     if style == "oompah":
-        return [Stroke(beat + (0.5 if beats == 2 else 0.0), None, 0.5, 0.8) for beat in range(beats != 2, beats)]
-    length, pattern = {
-        "strum": (0.55, "X...x.o...o.x.o."),
-        "stab": (0.35, "..x...X...x...X."),
-        "chop": (0.16, "X..x..x.X..x.ox."),
-        "comp": (0.5, "X.....x.....x..."),
-        "montuno": (0.4, "X..x..X.x..x..x."),
-        "chug": (0.46, "X.x.x.x.X.x.x.x."),
-        "hits": (0.45, "X.....x.....X..."),
-    }[style]
-    return _marks(pattern, beats, length)
+        weak = [1.0] if beats == 2 else [float(beat) for beat in range(1, beats)]
+        return [Stroke(0.0, 0, 0.7, 1.0)] + [Stroke(beat, None, 0.5, 0.8) for beat in weak]
+    length, four, three = FIGURES[style]
+    return _marks(three if beats == 3 else four, beats, length)
 
 
 def _compound(style: str, track: str) -> list[Stroke]:
@@ -118,9 +127,17 @@ def _compound(style: str, track: str) -> list[Stroke]:
     if style == "pad":
         return [Stroke(0.0, None, 1.98, 0.8)]
     if style in ("arpeggio", "picking"):
-        return [Stroke(s * third, (0, 1, 2, 3, 2, 1)[s], 0.8, 1.0 if s % 3 == 0 else 0.7) for s in range(6)]
+        return [Stroke(s * third, (0, 1, 2, 3, 2, 1)[s], 0.8, 1.0 if s % 3 == 0 else 0.5) for s in range(6)]
     if style in ("oompah", "stab", "chop"):
-        return [Stroke(beat + s * third, None, 0.28, 0.8) for beat in (0, 1) for s in (1, 2)]
+        return [Stroke(float(beat), 0, 0.5, 1.0) for beat in (0, 1)] + [
+            Stroke(beat + s * third, None, 0.28, 0.5) for beat in (0, 1) for s in (1, 2)
+        ]
     if style in ("strum", "chug", "montuno"):
-        return [Stroke(beat + s * third, None, 0.32, (1.0, 0.5, 0.7)[s]) for beat in (0, 1) for s in (0, 1, 2)]
+        return [Stroke(beat + s * third, None, 0.32, (1.0, 0.35, 0.5)[s]) for beat in (0, 1) for s in (0, 1, 2)]
     return [Stroke(0.0, None, 0.95, 1.0), Stroke(1.0, None, 0.9, 0.8)]
+
+
+def first_chords(song: Song) -> str:
+    """The instrument that carries the harmony: it plays in the intro, and the pulse where nobody else does."""
+    order = ("keyboard", "guitar", "synth", "strings", "brass", "woodwinds")
+    return next((track for track in order if track in song.tracks), "")
