@@ -1,4 +1,4 @@
-"""Procedural songs with perfect ground truth: tempo, key, metre, structure, instruments, words with times, and stems."""
+"""Procedural songs with perfect ground truth: tempo, key, metre, structure, words with times, and stems."""
 
 from mini.composer.arrange import render
 from mini.composer.form import Section

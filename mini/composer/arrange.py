@@ -128,7 +128,9 @@ def _play_bass(player: _Player) -> None:
                 chord = player.chart.at(bar * beats + beat).chord
                 root = player.chart.pitch(chord.tones[0], 33)
                 pitch = root + (12 if step == 3 else (chord.tones[step] - chord.tones[0]))
-                player.note(bar * beats + beat, pitch if pitch < 50 else pitch - 12, length, level * DYNAMICS[section.name])
+                player.note(
+                    bar * beats + beat, pitch if pitch < 50 else pitch - 12, length, level * DYNAMICS[section.name]
+                )
 
 
 def _play_chords(player: _Player) -> None:
@@ -154,7 +156,13 @@ def _strike(player: _Player, span: Span, stroke: parts.Stroke, beat: float, leve
         third = span.chord.tones[1] - span.chord.tones[0]
         pitches = [root, root + 7, root + 12, root + 12 + third]
     elif stroke.tone is not None:
-        pitches = [tones[0] - 12 if stroke.tone == 0 else sorted(tones)[stroke.tone] if stroke.tone < len(tones) else tones[0] + 12]
+        pitches = [
+            tones[0] - 12
+            if stroke.tone == 0
+            else sorted(tones)[stroke.tone]
+            if stroke.tone < len(tones)
+            else tones[0] + 12
+        ]
     elif track == "woodwinds":
         pitches = [tones[1]]
     else:
@@ -163,7 +171,11 @@ def _strike(player: _Player, span: Span, stroke: parts.Stroke, beat: float, leve
     wide = 0.5 if track in ("strings", "synth") else 0.15
     for piece in range(pieces):
         for index, pitch in enumerate(pitches):
-            pan = float(np.clip(player.pan + wide * (index / max(1, len(pitches) - 1) - 0.5 if len(pitches) > 1 else 0), -0.8, 0.8))
+            pan = float(
+                np.clip(
+                    player.pan + wide * (index / max(1, len(pitches) - 1) - 0.5 if len(pitches) > 1 else 0), -0.8, 0.8
+                )
+            )
             length = stroke.length / pieces
             player.note(beat + piece * length, pitch, length, stroke.level * level / np.sqrt(len(pitches)), pan)
 
@@ -211,7 +223,10 @@ def _sing_along(player: _Player) -> None:
             continue
         chord = player.chart.at((item.start + item.end) / 2 / player.chart.beat).chord
         above = item.pitch - player.song.tonic + 4
-        for pitch, side, stretch in ((nearest_tone(above, chord), -0.6, "female"), (nearest_tone(above - 8, chord), 0.6, "male")):
+        for pitch, side, stretch in (
+            (nearest_tone(above, chord), -0.6, "female"),
+            (nearest_tone(above - 8, chord), 0.6, "male"),
+        ):
             sound = sing(item.syllable, player.song.tonic + pitch, item.end - item.start, SINGERS[stretch])
             player.place(item.start + 0.008, sound, 0.9, side)
 
@@ -228,7 +243,9 @@ def _play_fx(player: _Player) -> None:
         player.place(max(0.0, section.end * player.song.bar_seconds - tenths / 10), sweep(tenths, True), 0.8, 0.3)
         for number in range(section.phrases):
             moment = (section.start + (number + 0.5) * section.phrase_bars) * player.song.bar_seconds
-            player.place(moment, hit("zap" if (number + kit) % 3 == 0 else "sparkle", kit), 0.6, 0.6 - 1.2 * (number % 2))
+            player.place(
+                moment, hit("zap" if (number + kit) % 3 == 0 else "sparkle", kit), 0.6, 0.6 - 1.2 * (number % 2)
+            )
 
 
 PARTS = {

@@ -1,4 +1,4 @@
-"""The form of a song: which section begins in which bar. Lengths are chosen in seconds, so that ten hold a phrase or two."""
+"""The form of a song: which section begins in which bar; lengths are such that ten seconds hold a phrase or two."""
 
 from __future__ import annotations
 

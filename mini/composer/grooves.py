@@ -66,7 +66,11 @@ FOUR: dict[str, Pattern] = {
 }
 # Every style in three, two and six: where its kick and its backbeat fall there.
 OTHER: dict[int, dict[str, tuple[str, ...]]] = {
-    3: {"kick": ("X...........", "X.........o."), "back": ("....x...X...", "....X...X..."), "time": ("X.g.x.g.x.g.", "X...x...x...")},
+    3: {
+        "kick": ("X...........", "X.........o."),
+        "back": ("....x...X...", "....X...X..."),
+        "time": ("X.g.x.g.x.g.", "X...x...x..."),
+    },
     2: {"kick": ("X.......", "X.....o."), "back": ("....X...", "....X..g"), "time": ("X.o.x.o.", "X...x...")},
     6: {"kick": ("X.....", "X....o"), "back": ("...X..",), "time": ("XggXgg", "X.gX.g")},
 }
@@ -96,9 +100,7 @@ GRAND = {4: "X...............", 3: "X...........", 2: "X.......", 6: "X....."}  
 
 def strokes(pattern: str, sound: str, beats: int) -> list[Stroke]:
     """The strokes of one string over a bar of `beats`."""
-    return [
-        (sound, step * beats / len(pattern), LEVELS[mark]) for step, mark in enumerate(pattern) if mark in LEVELS
-    ]
+    return [(sound, step * beats / len(pattern), LEVELS[mark]) for step, mark in enumerate(pattern) if mark in LEVELS]
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +122,9 @@ class Groove:
             back, time = VOICES[style]
             parts = OTHER[song.metre]
             pattern = {"kick": parts["kick"], back: parts["back"], time: parts["time"]}
-        return Groove(song, style, {name: choices[int(rng.integers(len(choices)))] for name, choices in pattern.items()})
+        return Groove(
+            song, style, {name: choices[int(rng.integers(len(choices)))] for name, choices in pattern.items()}
+        )
 
     def bar(self, section: Section, bar: int) -> list[Stroke]:
         """One bar; sparse in the intro, half-time in the bridge, bright in the chorus, a fill before a new section."""
@@ -131,7 +135,9 @@ class Groove:
                 found += self._in_section(stroke, section.name)
         if bar == section.start and section.name in ("Verse", "Chorus", "Bridge"):
             found.append(("crash", 0.0, 0.8 if section.name == "Chorus" else 0.5))
-        if last or (section.phrase_bars > 1 and (bar - section.start) % (4 * section.phrase_bars) == 4 * section.phrase_bars - 1):
+        if last or (
+            section.phrase_bars > 1 and (bar - section.start) % (4 * section.phrase_bars) == 4 * section.phrase_bars - 1
+        ):
             return self._fill(found, section, bar, full=last)
         return found
 
@@ -155,7 +161,7 @@ class Groove:
         rng = self.song.rng(21, "IVCBO".index(section.name[0]))
         length = 1.0 if beats < 4 or not full or rng.random() < 0.6 else 2.0
         steps = 3 if self.song.metre == 6 else 4
-        runs = (
+        runs: tuple[tuple[str, ...], ...] = (
             ("snare",) * 4,
             ("snare", "snare", "tom high", "tom low"),
             ("tom high", "tom high", "tom low", "tom low"),

@@ -1,4 +1,4 @@
-"""Pitched instruments: each note is made once from wave tables, in three registers of harmonics that fade at their own pace.
+"""Pitched instruments: each note is made once from wave tables, in three registers of harmonics that fade apart.
 
 Patches differ where the spectral autoencoder listens: attack and decay, brightness between 0.8 and 6.4 kHz, noise of
 fingers or breath, and width (detuned pairs).
@@ -87,7 +87,7 @@ def hertz_of(note: float) -> float:
 
 
 def wave_table(amplitudes: NDArray[np.float64], first: int = 1) -> Sound:
-    """One period whose harmonics, from number `first` on, have these amplitudes; phases are spread to lower the crest."""
+    """One period whose harmonics, from number `first` on, have these amplitudes; spread phases lower the crest."""
     spectrum = np.zeros(TABLE // 2 + 1, np.complex128)
     orders = np.arange(first, first + len(amplitudes))
     spectrum[orders] = amplitudes * np.exp(1j * (orders * orders * 0.37 - np.pi / 2))
@@ -95,12 +95,13 @@ def wave_table(amplitudes: NDArray[np.float64], first: int = 1) -> Sound:
 
 
 def _strengths(patch: Patch, hertz: float) -> NDArray[np.float64]:
+    strength: NDArray[np.float64]
     orders = np.arange(1, max(1, min(48, int(10800 / hertz))) + 1)
     if patch.bars:
         strength = np.zeros(len(orders))
         strength[: len(patch.bars)] = patch.bars[: len(orders)]
     else:
-        strength = orders**-patch.slope * np.where(orders % 2 == 0, patch.even, 1.0)
+        strength = orders.astype(np.float64) ** -patch.slope * np.where(orders % 2 == 0, patch.even, 1.0)
     centre, width, gain = patch.bump
     if gain:
         strength = strength * (1 + gain * np.exp(-((np.log2(orders * hertz / centre) / width) ** 2)))
@@ -164,4 +165,4 @@ def _breath(patch: Patch, seconds: Sound) -> Sound:
 @lru_cache(maxsize=32)
 def _air(low: float, high: float) -> Sound:
     noise = band(np.random.default_rng(int(low + high)).standard_normal(int(RATE * SUSTAINED_SECONDS)), low, high)
-    return (noise / noise.std()).astype(np.float32)
+    return np.asarray(noise / noise.std(), np.float32)

@@ -87,7 +87,8 @@ def band(noise: Values, low: float, high: float) -> Values:
 
 def _clap(t: Values, noise: Values, kit: int) -> Values:
     bursts = sum(np.exp(-(((t - start) / 0.003) ** 2)) for start in (0.003, 0.012, 0.021))
-    return 0.95 * band(noise, 1000, 4500) * (0.7 * bursts + np.exp(-np.maximum(0, t - 0.02) * (26 + 2 * kit)))
+    tail = np.exp(-np.maximum(0, t - 0.02) * (26 + 2 * kit))
+    return np.asarray(0.95 * band(noise, 1000, 4500) * (0.7 * bursts + tail))
 
 
 def _cowbell(t: Values, noise: Values, kit: int) -> Values:
@@ -131,15 +132,17 @@ BODIES: dict[str, Callable[[Values, Values, int], Values]] = {
     "tom low": lambda t, n, k: 1.0 * _sine(t, 94 + 5 * k, 1.4, 20) * np.exp(-t * 10) + 0.15 * _skin(t, n),
     "crash": lambda t, n, k: 0.5 * band(n, 4500, 11600) * np.exp(-t * 3.6),
     "shaker": lambda t, n, k: 0.42 * band(n, 5500, 10500) * np.sin(np.pi * np.minimum(1, t / 0.07)),
-    "tambourine": lambda t, n, k: 0.42 * band(n, 7000, 11500) * (np.exp(-t * 30) + 0.5 * np.exp(-np.abs(t - 0.04) * 120)),
+    "tambourine": lambda t, n, k: (
+        0.42 * band(n, 7000, 11500) * (np.exp(-t * 30) + 0.5 * np.exp(-np.abs(t - 0.04) * 120))
+    ),
     "clave": lambda t, n, k: 0.9 * _sine(t, 2350 + 120 * k) * np.exp(-t * 70),
     "cowbell": _cowbell,
     "triangle": lambda t, n, k: 0.3 * (_sine(t, 5120) + 0.6 * _sine(t, 7930)) * np.exp(-t * 7),
-    "impact": lambda t, n, k: (
-        1.2 * _sine(t, 38, 2.5, 9) * np.exp(-t * 3) + 0.5 * band(n, 200, 5000) * np.exp(-t * 5)
-    ),
+    "impact": lambda t, n, k: 1.2 * _sine(t, 38, 2.5, 9) * np.exp(-t * 3) + 0.5 * band(n, 200, 5000) * np.exp(-t * 5),
     "sparkle": _sparkle,
-    "zap": lambda t, n, k: 0.6 * np.sin(2 * np.pi * (260 * t + (150 + 30 * k) * (1 - np.exp(-14 * t)))) * np.exp(-t * 7),
+    "zap": lambda t, n, k: (
+        0.6 * np.sin(2 * np.pi * (260 * t + (150 + 30 * k) * (1 - np.exp(-14 * t)))) * np.exp(-t * 7)
+    ),
 }
 
 

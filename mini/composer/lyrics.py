@@ -54,8 +54,8 @@ RHYMES = [
     )
 ]
 KINDS = {
-    "N": "night light rain river road home heart hand dream star moon sun sky sea wind song summer winter morning window "
-    "city ocean mountain shadow fire street door voice love time".split(),
+    "N": "night light rain river road home heart hand dream star moon sun sky sea wind song summer winter morning "
+    "window city ocean mountain shadow fire street door voice love time".split(),
     "A": "silver golden burning empty quiet open little broken long cold bright".split(),
     "V": "fall sing call wait come walk wake feel find hear see turn leave follow remember run fly hold dance".split(),
     "P": "i you we they".split(),

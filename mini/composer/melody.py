@@ -62,7 +62,9 @@ class Tune:
         self.order = [int(place) for place in np.argsort(-order)]
         self.anchor = chart.pitch(0, floor)
         low, high = (-2, 5) if self.anchor - floor <= 5 else (-5, 2)
-        self.heights = [int(np.clip(step + (2 if kind == 1 else 0), low, high)) for step in random_walk(rng, places, low, high)]
+        self.heights = [
+            int(np.clip(step + (2 if kind == 1 else 0), low, high)) for step in random_walk(rng, places, low, high)
+        ]
 
     def _weight(self, place: int) -> float:
         beat, inside = divmod(place, self.steps)
@@ -72,14 +74,17 @@ class Tune:
 
     def phrase(self, count: int, first: float, number: int) -> list[Note]:
         """`count` notes from beat `first`; every second phrase closes on the root, the others stay open."""
-        count = max(1, min(count, len(self.order)))
-        places = sorted(self.order[:count])
+        places: list[float] = sorted(self.order[:count])
+        if count > len(self.order):  # more syllables than places: as even as they go
+            places = [index * len(self.order) / count for index in range(count)]
         ends = [*places[1:], min(places[-1] + 2 * self.steps, int(self.beats * self.steps))]
         notes = []
         for index, (place, end) in enumerate(zip(places, ends, strict=True)):
             beat = first + place / self.steps
             chord = self.chart.at(beat).chord
-            height = degree_semitones(self.heights[(place + (number % 4 == 2)) % len(self.heights)], self.chart.scale)
+            height = degree_semitones(
+                self.heights[(int(place) + (number % 4 == 2)) % len(self.heights)], self.chart.scale
+            )
             if index == len(places) - 1:
                 height = nearest_tone(0 if number % 2 else 7 if height > 3 else 0, chord)
             elif place % self.steps == 0:
@@ -134,7 +139,7 @@ def _sung(tune: Tune, line: Line, first: float, number: int, words: int, section
 
 def _without_overlap(sung: list[Sung]) -> list[Sung]:
     """Let every syllable end where the next begins, at the latest."""
-    following = [item.start for item in sung[1:]] + [float("inf")]
+    following = [*[item.start for item in sung[1:]], float("inf")][: len(sung)]
     return [replace(item, end=min(item.end, start)) for item, start in zip(sung, following, strict=True)]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 import numpy as np
-import scipy.fft
+import scipy.fft  # type: ignore[import-untyped]  # scipy ships no types
 from numpy.typing import NDArray
 
 from mini.composer.kit import RATE, Sound, band
@@ -52,19 +52,17 @@ BLOCK = 1 << 15
 def mix(song: Song, stems: Stems, lead: str) -> tuple[Stems, NDArray[np.float32]]:
     """Balance the raw `stems` `[2, S]`, add their reverb, and sum them; both results peak below full scale."""
     wet = ROOMS.get(song.genre, 1.0)
-    for track, stem in stems.items():
+    for track in stems:
         level = LEVELS[track] + (LEAD_DB if track == lead and track != "vocals" else 0.0)
-        stem *= np.float32(10 ** (level / 20) / (_loud(stem) + 1e-9))
+        stems[track] *= np.float32(10 ** (level / 20) / (_loud(stems[track]) + 1e-9))
         if track in SENDS:
-            stem += _reverb(stem, SENDS[track] * wet)
+            stems[track] += _reverb(stems[track], SENDS[track] * wet)
     if "drums" in stems and len(stems) > 1:
         stems["drums"] *= np.float32(_drum_gain(stems))
     total = np.sum(list(stems.values()), axis=0)
     rms, peak = float(np.sqrt(np.mean(total * total))), float(np.abs(total).max())
     scale = np.float32(min(LOUDNESS / (rms + 1e-9), (PEAK - 0.01) / (peak + 1e-9)))
-    for stem in stems.values():
-        np.rint(stem * (scale * GRID), out=stem)
-        stem /= GRID
+    stems = {track: np.rint(stem * (scale * GRID)) / GRID for track, stem in stems.items()}
     return stems, np.sum(list(stems.values()), axis=0, dtype=np.float32)
 
 
@@ -123,5 +121,3 @@ def _reverb(stem: NDArray[np.float32], amount: float) -> NDArray[np.float32]:
         tails = wet[side, step:].reshape(count, step)
         tails[:, :REVERB] += pieces[:, step:]
     return wet[:, :samples]
-
-

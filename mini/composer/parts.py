@@ -73,6 +73,8 @@ def _style(song: Song, track: str) -> str:
     style, patch = GENRES[song.genre].chords, song.patch(track)
     if len(song.tracks) == 1:
         return {"keyboard": "arpeggio", "guitar": "picking", "synth": "arpeggio"}.get(track, "pulse")
+    if track == "woodwinds" and "drums" in song.tracks:
+        return "line"
     if track in ("strings", "woodwinds") or patch == "pad":
         alone = track == first_chords(song) and not {"drums", "percussion"} & set(song.tracks)
         return "pulse" if alone else "pad"
@@ -95,15 +97,15 @@ def _marks(pattern: str, beats: int, length: float) -> list[Stroke]:
     """Strokes of all tones from a string of sixteenths: X loud, x softer, o soft."""
     levels = {"X": 1.0, "x": 0.8, "o": 0.55}
     return [
-        Stroke(step / 4, None, length, levels[mark])
-        for step, mark in enumerate(pattern[: beats * 4])
-        if mark in levels
+        Stroke(step / 4, None, length, levels[mark]) for step, mark in enumerate(pattern[: beats * 4]) if mark in levels
     ]
 
 
 def _simple(style: str, beats: int, track: str) -> list[Stroke]:
     if style == "pad":
         return [Stroke(0.0, None, beats * 0.99, 0.8)]
+    if style == "line":
+        return [Stroke(0.0, 2, 1.4, 0.8), Stroke(1.5, 1, 0.45, 0.6), Stroke(2.0, 3, 1.9, 0.9)][: 3 if beats == 4 else 2]
     if style == "pulse":
         return [Stroke(float(beat), None, 0.9, 1.0 if beat == 0 else 0.75) for beat in range(beats)]
     if style == "block":

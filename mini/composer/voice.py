@@ -90,7 +90,7 @@ def _table(sound: str, note: int, stretch: float) -> Sound:
     orders = np.arange(1, max(2, int(10000 / hertz)))
     centres, levels = FORMANTS[sound]
     strength = np.zeros(len(orders))
-    for centre, level, width in zip((*centres, 3500, 4500), (*levels, -24, -30), WIDTHS, strict=True):
+    for centre, level, width in zip((*centres, 3500, 4500), (*levels, -19, -25), WIDTHS, strict=True):
         offset = (orders * hertz - centre * stretch) / (width * stretch)
         strength += 10 ** (level / 20) / np.sqrt(1 + offset**2)
     strength *= orders**-0.25
@@ -104,7 +104,7 @@ def _hiss(sound: str) -> Sound:
     noise = band(np.random.default_rng(ord(sound)).standard_normal(samples + 480), low, high)[240 : 240 + samples]
     place = np.linspace(0, 1, samples)
     shape = np.exp(-place * 5) if sound in PLOSIVES else np.sin(np.pi * place) ** 0.5
-    return (noise / (noise.std() + 1e-9) * shape * level).astype(np.float32)
+    return np.asarray(noise / (noise.std() + 1e-9) * shape * level, np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +118,7 @@ class Segment:
 
 
 def sing(syllable: str, note: int, seconds: float, singer: Singer, before: int | None = None) -> Sound:
-    """A syllable on `note`; `seconds` is all of it from its first consonant. `before` is the note the voice comes from."""
+    """A syllable on `note`; `seconds` is all of it from its first consonant, `before` the note it comes from."""
     samples = max(1200, int(seconds * RATE))
     place, hum, noises = _plan(syllable, samples / RATE)
     turns = _turns(note, before, samples, place, singer)
@@ -129,7 +129,7 @@ def sing(syllable: str, note: int, seconds: float, singer: Singer, before: int |
         if last > first:
             gain = _bump(first, last, segment)
             sound[first:last] += _table(segment.sound, note, singer.stretch)[points[first:last]] * gain
-    sound += _hush(samples) * np.abs(sound) * np.float32(singer.breath * 8)
+    sound += _hush(samples) * np.abs(sound) * np.float32(singer.breath * 4)
     for name, start in noises:
         hiss = _hiss(name)
         first = int(start * RATE)
@@ -211,5 +211,5 @@ def choir(vowel: str, note: int) -> Sound:
         turns = seconds * hertz + 0.004 * hertz / speed * np.sin(2 * np.pi * speed * seconds + cents)
         points = (turns * TABLE).astype(np.int64) & (TABLE - 1)
         sound += _table(vowel, note, stretch)[points]
-    sound += 0.5 * _hush(samples) * np.abs(sound) * np.float32(0.3)
+    sound += 0.5 * _hush(samples) * np.abs(sound) * np.float32(0.12)
     return (0.6 * sound * np.minimum(1, seconds / 0.14)).astype(np.float32)
