@@ -106,7 +106,7 @@ def _play_drums(player: _Player) -> None:
         for bar in range(section.start, section.end):
             for sound, beat, level in groove.bar(section, bar):
                 moment = player.start(bar * player.song.beats + beat)
-                player.place(moment, hit(sound, kit), level, DRUM_PANS.get(sound, 0.0))
+                player.place(moment, hit(sound, kit, player.song.tonic), level, DRUM_PANS.get(sound, 0.0))
 
 
 def _play_percussion(player: _Player) -> None:
@@ -167,6 +167,8 @@ def _strike(player: _Player, span: Span, stroke: parts.Stroke, beat: float, leve
         pitches = [tones[1]]
     else:
         pitches = sorted(tones)
+        if track == "strings" and span.section.name == "Chorus":
+            pitches.append(pitches[0] + 12)
     pieces = max(1, int(np.ceil(stroke.length * player.chart.beat / LONGEST)))
     wide = 0.5 if track in ("strings", "synth") else 0.15
     for piece in range(pieces):

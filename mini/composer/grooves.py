@@ -89,7 +89,7 @@ PERCUSSION: dict[int, tuple[Pattern, ...]] = {
     4: (
         {"conga low": ("X.....x.X...x...",), "conga high": ("...x..x....x..x.",), "shaker": ("xoxoxoxoxoxoxoxo",)},
         {"tambourine": ("..x.X.x...x.X.x.",), "shaker": ("o.o.o.o.o.o.o.o.",), "conga low": ("X.......x.......",)},
-        {"clave": ("x..x..x...x.x...",), "conga low": ("X...x...X...x...",), "cowbell": ("x...x...x...x...",)},
+        {"clave": ("x..x..x...x.x...",), "conga low": ("X...x...X...x...",), "cowbell": ("..o...o...o...o.",)},
     ),
     3: ({"conga low": ("X...........",), "conga high": ("....x...x...",), "shaker": ("o.o.o.o.o.o.",)},),
     2: ({"conga low": ("X.......",), "conga high": ("....x.x.",), "shaker": ("o.o.o.o.",)},),

@@ -28,7 +28,7 @@ CHORDS = {
     "VII": (10, 14, 17, 20),
 }
 PROGRESSIONS = {
-    (False, "Verse"): ("I IV I V", "I V IV I", "I vi IV V", "I I IV V", "I V vi IV", "I iii IV V"),
+    (False, "Verse"): ("I IV I V", "I V IV I", "I vi IV V", "I I IV V", "I V vi IV", "I ii IV V"),
     (False, "Chorus"): ("I IV V I", "I V I IV", "I V vi IV", "I IV I V", "I ii V I"),
     (False, "Bridge"): ("vi IV I V", "IV I IV V", "vi V IV V"),
     (True, "Verse"): ("i iv i V", "i i iv V", "i VI iv V", "i VII i V", "i iv V i", "i VII VI V"),
@@ -96,6 +96,8 @@ class Chart:
         four = choices[int(rng.integers(len(choices)))].split()
         if section.name == "Outro":
             return ([*four, *four][: count - 1] or []) + [tonic]
+        if section.name == "Intro":
+            return [(tonic, "V")[index % 2] for index in range(count)] if count > 1 else [tonic]
         names = [four[index % 4] for index in range(count)]
         if count >= 8:  # the second half closes differently
             names[-2:] = CADENCES[minor][int(rng.integers(4))].split()

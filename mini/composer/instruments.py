@@ -28,6 +28,7 @@ class Patch:
     even: float = 1.0  # share of even harmonics
     bars: tuple[float, ...] = ()  # amplitudes of the first harmonics instead of the slope
     bump: tuple[float, float, float] = (0.0, 1.0, 0.0)  # body: centre in Hz, width in octaves, gain
+    pluck: float = 0.0  # where the string is struck, as share of its length: 0.2 silences every fifth harmonic
     attack: float = 0.004  # seconds
     decay: float = 0.0  # seconds until the fundamental has fallen to 1/e; 0 = held
     damping: float = 1.0  # how much faster the upper harmonics fall
@@ -40,20 +41,39 @@ class Patch:
 
 
 PATCHES = {
-    ("bass", "finger"): Patch(slope=1.9, decay=1.0, damping=1.5, noise=(0.05, 500, 2000, 70)),
-    ("bass", "pick"): Patch(slope=1.5, decay=0.8, damping=1.2, noise=(0.12, 1200, 4000, 90)),
+    ("bass", "finger"): Patch(slope=1.9, pluck=0.2, decay=1.0, damping=1.5, noise=(0.05, 500, 2000, 70)),
+    ("bass", "pick"): Patch(slope=1.5, pluck=0.2, decay=0.8, damping=1.2, noise=(0.12, 1200, 4000, 90)),
     ("bass", "sub"): Patch(bars=(1.0, 0.22, 0.1, 0.03), attack=0.006, decay=2.2, damping=0.3),
-    ("bass", "upright"): Patch(slope=2.1, decay=0.6, damping=2.0, attack=0.007, noise=(0.12, 300, 1400, 50)),
-    ("keyboard", "piano"): Patch(slope=1.55, decay=0.9, damping=0.9, attack=0.002, noise=(0.10, 300, 1800, 60)),
+    ("bass", "upright"): Patch(slope=2.1, pluck=0.2, decay=0.6, damping=2.0, attack=0.007, noise=(0.12, 300, 1400, 50)),
+    ("keyboard", "piano"): Patch(
+        slope=1.5, pluck=0.14, decay=0.9, damping=0.9, attack=0.002, noise=(0.10, 300, 1800, 60)
+    ),
     ("keyboard", "epiano"): Patch(bars=(1.0, 0.25, 0.06, 0.2, 0.02, 0.01, 0.08), decay=1.1, damping=2.2, attack=0.003),
     ("keyboard", "organ"): Patch(bars=(0.9, 1.0, 0.6, 0.5, 0.0, 0.25, 0.0, 0.2), attack=0.008, vibrato=9),
-    ("guitar", "nylon"): Patch(slope=1.35, decay=0.42, damping=1.5, attack=0.002, noise=(0.22, 900, 3000, 110)),
-    ("guitar", "steel"): Patch(slope=0.95, decay=0.5, damping=0.8, attack=0.0015, noise=(0.3, 2500, 6500, 130)),
+    ("guitar", "nylon"): Patch(
+        slope=1.3, pluck=0.2, decay=0.42, damping=1.5, attack=0.002, noise=(0.22, 900, 3000, 110)
+    ),
+    ("guitar", "steel"): Patch(
+        slope=0.9, pluck=0.2, decay=0.5, damping=0.8, attack=0.0015, noise=(0.3, 2500, 6500, 130)
+    ),
     ("guitar", "clean"): Patch(
-        slope=1.15, bump=(1400, 0.7, 1.2), decay=0.4, damping=0.9, attack=0.0015, noise=(0.25, 2000, 5500, 140)
+        slope=1.1,
+        pluck=0.2,
+        bump=(1400, 0.7, 1.2),
+        decay=0.4,
+        damping=0.9,
+        attack=0.0015,
+        noise=(0.25, 2000, 5500, 140),
     ),
     ("guitar", "drive"): Patch(
-        slope=0.75, bump=(1100, 0.9, 1.6), decay=1.2, damping=0.25, attack=0.003, noise=(0.2, 1500, 4500, 90), drive=1.8
+        slope=0.75,
+        pluck=0.2,
+        bump=(1100, 0.9, 1.6),
+        decay=1.2,
+        damping=0.25,
+        attack=0.003,
+        noise=(0.2, 1500, 4500, 90),
+        drive=1.8,
     ),
     ("strings", "section"): Patch(
         slope=1.25, bump=(1900, 0.6, 0.6), attack=0.11, swell=0.06, detune=9, vibrato=13, noise=(0.015, 2500, 6000, 0)
@@ -67,18 +87,21 @@ PATCHES = {
     ("synth", "pluck"): Patch(slope=0.7, bump=(4600, 0.5, 1.0), attack=0.002, decay=0.22, damping=0.8, detune=10),
     ("brass", "trumpets"): Patch(
         bars=(0.7, 1.0, 1.0, 0.9, 0.8, 0.6, 0.5, 0.4, 0.28, 0.2, 0.14, 0.1),
-        attack=0.028, swell=0.05, settle=0.8, detune=4, vibrato=5, noise=(0.03, 900, 2600, 30),
+        attack=0.028,
+        swell=0.05,
+        settle=0.8,
+        detune=4,
+        vibrato=5,
+        noise=(0.03, 900, 2600, 30),
     ),
     ("brass", "horns"): Patch(
         bars=(0.8, 1.0, 0.9, 0.7, 0.45, 0.3, 0.18, 0.1, 0.06), attack=0.05, swell=0.09, settle=0.85, detune=4
     ),
-    ("woodwinds", "flute"): Patch(
-        bars=(1.0, 0.22, 0.07, 0.02), attack=0.045, vibrato=20, noise=(0.09, 2200, 7000, 0)
-    ),
+    ("woodwinds", "flute"): Patch(bars=(1.0, 0.22, 0.07, 0.02), attack=0.045, vibrato=20, noise=(0.09, 2200, 7000, 0)),
     ("woodwinds", "clarinet"): Patch(
         bars=(1.0, 0.04, 0.5, 0.05, 0.28, 0.04, 0.1, 0.02, 0.05), attack=0.035, vibrato=7, noise=(0.05, 2000, 6000, 0)
     ),
-}  # fmt: skip
+}
 
 
 def hertz_of(note: float) -> float:
@@ -102,6 +125,8 @@ def _strengths(patch: Patch, hertz: float) -> NDArray[np.float64]:
         strength[: len(patch.bars)] = patch.bars[: len(orders)]
     else:
         strength = orders.astype(np.float64) ** -patch.slope * np.where(orders % 2 == 0, patch.even, 1.0)
+    if patch.pluck:
+        strength = strength * (0.03 + np.abs(np.sin(np.pi * orders * patch.pluck)))
     centre, width, gain = patch.bump
     if gain:
         strength = strength * (1 + gain * np.exp(-((np.log2(orders * hertz / centre) / width) ** 2)))

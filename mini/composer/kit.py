@@ -47,29 +47,28 @@ LENGTHS = {  # seconds
 @lru_cache(maxsize=400)
 def hit(name: str, kit: int, tonic: int | None = None) -> Sound:
     """One stroke; `kit` picks a variant, and drums with a pitch are tuned to the key whose tonic is given."""
-    if name in TUNED:
-        return _tuned(name, kit, tonic or 0)
     rng = np.random.default_rng((kit, sum(map(ord, name))))
     seconds = np.arange(int(RATE * LENGTHS[name])) / RATE
     noise = rng.standard_normal(len(seconds))
-    return _faded(BODIES[name](seconds, noise, kit))
-
-
-def _faded(sound: Values) -> Sound:
+    if name in TUNED:
+        usual, body = TUNED[name]
+        sound = body(seconds, noise, kit, _in_key(usual, tonic) if tonic is not None else usual)
+    else:
+        sound = BODIES[name](seconds, noise, kit)
     fade = min(len(sound), 240)
     sound[-fade:] *= np.linspace(1, 0, fade)
     return sound.astype(np.float32)
 
 
-def _tuned(name: str, kit: int, tonic: int) -> Sound:
-    """A skin with the pitch of the tonic that is nearest to where such a drum usually is."""
-    usual, decay, level, skin = TUNED[name]
-    hertz = 440 * 2 ** ((tonic - 9) / 12)
-    hertz *= 2 ** round(float(np.log2(usual / hertz)))
-    seconds = np.arange(int(RATE * LENGTHS[name])) / RATE
-    noise = np.random.default_rng((kit, 5)).standard_normal(len(seconds))
-    tones = _sine(seconds, hertz, 0.3) + 0.25 * _sine(seconds, 1.5 * hertz)
-    return _faded(level * tones * np.exp(-seconds * (decay + kit)) + skin * _skin(seconds, noise))
+def _in_key(hertz: float, tonic: int) -> float:
+    """The tonic or fifth of a key nearest to a pitch, so that no skin plays against the harmony."""
+    near = []
+    for step in (tonic, tonic + 7):
+        pitch = 440 * 2 ** ((step - 9) / 12)
+        near.append(pitch * 2 ** round(float(np.log2(hertz / pitch))))
+    tonic_first = (0.0, 0.15)  # octaves: the fifth must be that much nearer
+    distances = [abs(np.log2(pitch / hertz)) + extra for pitch, extra in zip(near, tonic_first, strict=True)]
+    return float(near[int(np.argmin(distances))])
 
 
 def _sine(seconds: Values, hertz: float, fall: float = 0.0, speed: float = 30.0) -> Values:
@@ -105,16 +104,7 @@ def _sparkle(t: Values, noise: Values, kit: int) -> Values:
     return sound
 
 
-# Usual pitch in Hz, decay a second, level, level of the skin.
-TUNED = {
-    "conga high": (350.0, 22.0, 0.9, 0.3),
-    "conga low": (200.0, 16.0, 1.0, 0.25),
-    "timpani": (85.0, 4.5, 1.1, 0.2),
-}
 BODIES: dict[str, Callable[[Values, Values, int], Values]] = {
-    "kick": lambda t, n, k: (
-        1.35 * _sine(t, 47 + 3 * k, 2.2, 38) * np.exp(-t * (11 + k)) + 0.12 * band(n, 800, 3000) * np.exp(-t * 300)
-    ),
     "snare": lambda t, n, k: (
         0.9 * band(n, 1000, 6500) * np.exp(-t * (20 + 2 * k)) + 0.45 * _sine(t, 180 + 12 * k, 0.6) * np.exp(-t * 26)
     ),
@@ -128,8 +118,6 @@ BODIES: dict[str, Callable[[Values, Values, int], Values]] = {
         + 0.05 * _sine(t, 6450) * np.exp(-t * 9)
     ),
     "brush": lambda t, n, k: 0.55 * band(n, 1500, 6500) * np.exp(-t * 22) * np.minimum(1, t * 150),
-    "tom high": lambda t, n, k: 0.9 * _sine(t, 148 + 8 * k, 1.4, 22) * np.exp(-t * 12) + 0.15 * _skin(t, n),
-    "tom low": lambda t, n, k: 1.0 * _sine(t, 94 + 5 * k, 1.4, 20) * np.exp(-t * 10) + 0.15 * _skin(t, n),
     "crash": lambda t, n, k: 0.5 * band(n, 4500, 11600) * np.exp(-t * 3.6),
     "shaker": lambda t, n, k: 0.42 * band(n, 5500, 10500) * np.sin(np.pi * np.minimum(1, t / 0.07)),
     "tambourine": lambda t, n, k: (
@@ -148,6 +136,32 @@ BODIES: dict[str, Callable[[Values, Values, int], Values]] = {
 
 def _skin(t: Values, noise: Values) -> Values:
     return band(noise, 900, 4000) * np.exp(-t * 90)
+
+
+def _kick(t: Values, noise: Values, kit: int, hertz: float) -> Values:
+    body = 1.35 * _sine(t, hertz, 2.2, 38) * np.exp(-t * (11 + kit))
+    return np.asarray(body + 0.12 * band(noise, 800, 3000) * np.exp(-t * 300))
+
+
+def _drum(decay: float, fall: float, skin: float) -> Callable[[Values, Values, int, float], Values]:
+    """A skin with a pitch that falls by `fall` turns."""
+
+    def body(t: Values, noise: Values, kit: int, hertz: float) -> Values:
+        tones = _sine(t, hertz, fall, 21) + 0.2 * _sine(t, 1.5 * hertz)
+        return np.asarray(tones * np.exp(-t * (decay + kit)) + skin * _skin(t, noise))
+
+    return body
+
+
+# Usual pitch in Hz; the song's tonic or fifth near it is played.
+TUNED: dict[str, tuple[float, Callable[[Values, Values, int, float], Values]]] = {
+    "kick": (50.0, _kick),
+    "tom high": (150.0, _drum(11, 1.4, 0.15)),
+    "tom low": (98.0, _drum(9, 1.4, 0.15)),
+    "conga high": (350.0, _drum(22, 0.3, 0.3)),
+    "conga low": (200.0, _drum(16, 0.3, 0.25)),
+    "timpani": (85.0, _drum(4.5, 0.3, 0.2)),
+}
 
 
 @lru_cache(maxsize=128)

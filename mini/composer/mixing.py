@@ -16,7 +16,7 @@ Stems = dict[str, NDArray[np.float32]]
 LEVELS = {  # dB of the loud parts of each stem against the others
     "drums": 0.0,
     "percussion": -7.0,
-    "bass": -2.0,
+    "bass": -3.5,
     "keyboard": -6.0,
     "guitar": -6.0,
     "strings": -7.0,

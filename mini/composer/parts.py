@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mini.composer.genres import GENRES
 from mini.composer.song import Song
@@ -36,10 +36,10 @@ def bass(song: Song, section: str) -> list[Bass]:
     if section in ("Intro", "Outro", "Bridge") and style in ("eighths", "walk", "syncopated", "tumbao"):
         style = "pop"
     if song.metre == 6:
-        return [(0.0, 0, 0.9, 1.0), (1.0, 2, 0.6, 0.8), (1 + 2 / 3, 0, 0.3, 0.6)]
+        return [(0.0, 0, 0.9, 1.0), (1.0, 1, 0.6, 0.8), (1 + 2 / 3, 0, 0.3, 0.6)]
     if style != "walk" and (beats == 3 or not {"drums", "percussion"} & set(song.tracks)):
         # Nobody else keeps the beat, so the bass does.
-        return [(float(beat), 2 if beat == beats - 1 else 0, 0.9, 1.0 if beat == 0 else 0.7) for beat in range(beats)]
+        return [(float(beat), 1 if beat == beats - 1 else 0, 0.9, 1.0 if beat == 0 else 0.7) for beat in range(beats)]
     if style == "eighths":
         return [(step / 2, 0, 0.46, 1.0 if step % 2 == 0 else 0.75) for step in range(beats * 2)]
     if style == "offbeat":
@@ -47,14 +47,14 @@ def bass(song: Song, section: str) -> list[Bass]:
     if style == "walk":
         return [(float(beat), (0, 1, 2, 3)[beat % 4], 0.92, 1.0 if beat % 2 == 0 else 0.8) for beat in range(beats)]
     if style == "syncopated":
-        notes = [(0.0, 0, 0.6, 1.0), (0.75, 0, 0.2, 0.7), (1.5, 3, 0.4, 0.8), (2.5, 0, 0.4, 0.9), (3.25, 2, 0.3, 0.7)]
+        notes = [(0.0, 0, 0.6, 1.0), (0.75, 0, 0.2, 0.7), (1.5, 3, 0.4, 0.8), (2.5, 0, 0.4, 0.9), (3.25, 1, 0.3, 0.7)]
         return [note for note in notes if note[0] < beats]
     if style == "tumbao":
         return [note for note in [(0.0, 0, 1.2, 1.0), (1.5, 2, 1.4, 0.9), (3.0, 3, 0.9, 0.9)] if note[0] < beats]
     if style == "pop":
-        notes = [(0.0, 0, 1.3, 1.0), (1.5, 0, 0.45, 0.7), (2.0, 0, 1.2, 0.9), (3.5, 2, 0.45, 0.7)]
+        notes = [(0.0, 0, 1.3, 1.0), (1.5, 0, 0.45, 0.7), (2.0, 0, 1.2, 0.9), (3.5, 1, 0.45, 0.7)]
         return [note for note in notes if note[0] < beats]
-    halves = [(0.0, 0, 1.9, 1.0), (2.0, 2 if song.seed % 2 else 0, 1.8, 0.8)]
+    halves = [(0.0, 0, 1.9, 1.0), (2.0, 1 if song.seed % 2 else 0, 1.8, 0.8)]
     return [(beat, tone, min(length, beats - beat), level) for beat, tone, length, level in halves if beat < beats]
 
 
@@ -62,6 +62,10 @@ def chords(song: Song, track: str, section: str) -> list[Stroke]:
     """The strokes of one bar of accompaniment."""
     style = _style(song, track)
     strokes = _compound(style, track) if song.metre == 6 else _simple(style, song.beats, track)
+    if section == "Chorus" and style == "block" and song.metre != 6:  # twice as often
+        return [Stroke(float(beat), None, 0.9, 1.0 if beat == 0 else 0.8) for beat in range(song.beats)]
+    if section == "Verse" and style in ("strum", "chug"):  # lighter and shorter than in the chorus
+        return [replace(stroke, length=stroke.length * 0.6) for stroke in strokes if stroke.level > 0.6]
     if section in ("Intro", "Outro") and len(strokes) > 4:
         return [stroke for stroke in strokes if stroke.beat % 1 == 0 or stroke.tone is not None]
     if section == "Bridge" and style in ("strum", "stab", "chop", "montuno", "chug"):

@@ -39,6 +39,7 @@ PATCHES = {
     "vocals": ("female", "male"),
 }
 ALONE = ("keyboard", "guitar", "strings", "synth", "woodwinds", "brass")
+OFTEN = {"vocals": 0.5, "fx": 0.5, "backing_vocals": 0.4}  # chance that an extra track plays, where not 0.35
 MIN_BPM, MAX_BPM = 60, 180
 
 
@@ -129,7 +130,7 @@ def _draw_tracks(genre: Genre, rng: np.random.Generator) -> tuple[str, ...]:
     if style < 0.1:  # one instrument alone
         chosen = {str(rng.choice(ALONE))}
     else:
-        chosen = set(genre.core) | {track for track in genre.extra if rng.random() < 0.35}
+        chosen = set(genre.core) | {track for track in genre.extra if rng.random() < OFTEN.get(track, 0.35)}
         if rng.random() < 0.15:  # a guest that the style does not expect
             chosen.add(str(rng.choice(TRACKS)))
     if style > 0.8:

@@ -14,7 +14,7 @@ STYLES = {
     "rock": ("rock", "indie rock", "hard rock", "rock and roll", "punk rock", "alternative rock"),
     "pop": ("pop", "synth pop", "radio pop", "dance pop", "indie pop"),
     "jazz": ("jazz", "swing", "smooth jazz", "bebop", "jazz club"),
-    "ballad": ("ballad", "love song", "slow ballad", "soul ballad", "piano ballad"),
+    "ballad": ("ballad", "love song", "soul ballad", "power ballad", "romantic ballad"),
     "waltz": ("waltz", "viennese waltz", "ballroom waltz"),
     "funk": ("funk", "disco funk", "groovy funk", "disco", "soul funk"),
     "orchestral": ("orchestral", "cinematic", "film score", "classical", "symphonic", "epic trailer"),
