@@ -75,6 +75,8 @@ def render(song: Song, seconds: float) -> tuple[Stems, NDArray[np.float32]]:
     """Play `song` for `seconds`; gives stereo stems `[2, S]` by track and their sum, at 24 kHz."""
     chart, samples = Chart(song, seconds), int(seconds * RATE)
     lead = lead_of(song)
+    others = [track for track in LEADS[1:] if track in song.tracks and track not in (lead, parts.first_chords(song))]
+    answering = others[0] if lead == "vocals" and others else ""
     stems: Stems = {}
     for track in song.tracks:
         player = _Player(chart, track, samples)
@@ -84,6 +86,8 @@ def render(song: Song, seconds: float) -> tuple[Stems, NDArray[np.float32]]:
             _play_lead(player)
         else:
             _play_chords(player)
+            if track == answering:
+                _play_answers(player)
         stems[track] = player.stem
     return mix(song, stems, lead)
 
@@ -148,43 +152,57 @@ def _play_chords(player: _Player) -> None:
 
 
 def _strike(player: _Player, span: Span, stroke: parts.Stroke, beat: float, level: float) -> None:
-    """Play a stroke; chords are spread by a few milliseconds and over the stereo image."""
-    song, track = player.song, player.track
-    tones = [player.chart.pitch(tone_, CHORD_FLOOR[track]) for tone_ in span.chord.tones]
-    if song.patch(track) == "drive":
-        root = player.chart.pitch(span.chord.tones[0], 40)
-        third = span.chord.tones[1] - span.chord.tones[0]
-        pitches = [root, root + 7, root + 12, root + 12 + third]
-    elif stroke.tone is not None:
-        pitches = [
-            tones[0] - 12
-            if stroke.tone == 0
-            else sorted(tones)[stroke.tone]
-            if stroke.tone < len(tones)
-            else tones[0] + 12
-        ]
-    elif track == "woodwinds":
-        pitches = [tones[1]]
-    else:
-        pitches = sorted(tones)
-        if track == "strings" and span.section.name == "Chorus":
-            pitches.append(pitches[0] + 12)
+    """Play a stroke; its notes are spread over the stereo image, and long ones are played again."""
+    pitches = _voicing(player, span, stroke)
     pieces = max(1, int(np.ceil(stroke.length * player.chart.beat / LONGEST)))
-    wide = 0.5 if track in ("strings", "synth") else 0.15
+    length = stroke.length / pieces
+    wide = 0.5 if player.track in ("strings", "synth") else 0.15
+    pans = player.pan + wide * (np.linspace(-0.5, 0.5, len(pitches)) if len(pitches) > 1 else np.zeros(1))
     for piece in range(pieces):
-        for index, pitch in enumerate(pitches):
-            pan = float(
-                np.clip(
-                    player.pan + wide * (index / max(1, len(pitches) - 1) - 0.5 if len(pitches) > 1 else 0), -0.8, 0.8
-                )
-            )
-            length = stroke.length / pieces
-            player.note(beat + piece * length, pitch, length, stroke.level * level / np.sqrt(len(pitches)), pan)
+        for pitch, pan in zip(pitches, pans, strict=True):
+            loud = stroke.level * level / float(np.sqrt(len(pitches)))
+            player.note(beat + piece * length, pitch, length, loud, float(pan))
+
+
+def _voicing(player: _Player, span: Span, stroke: parts.Stroke) -> list[int]:
+    """The pitches of a stroke: the chord in the instrument's register, or one of its tones."""
+    chart, track, chord = player.chart, player.track, span.chord
+    if player.song.patch(track) == "drive":
+        root = chart.pitch(chord.tones[0], 40)
+        return [root, root + 7, root + 12, root + 12 + chord.tones[1] - chord.tones[0]]
+    tones = [chart.pitch(tone_, CHORD_FLOOR[track]) for tone_ in chord.tones]
+    if stroke.tone == 0:
+        return [tones[0] - 12]
+    if stroke.tone is not None:
+        return [sorted(tones)[stroke.tone] if stroke.tone < len(tones) else tones[0] + 12]
+    if track == "woodwinds":
+        return [tones[1]]
+    return sorted(tones) + ([min(tones) + 12] if track == "strings" and span.section.name == "Chorus" else [])
+
+
+def _play_answers(player: _Player) -> None:
+    """Three notes up or down the chord where the singer breathes, after every second line."""
+    song, beats = player.song, player.song.beats
+    floor = LEAD_FLOOR[player.track]
+    for section in player.chart.sections:
+        if section.name not in ("Verse", "Chorus"):
+            continue
+        order = song.rng(42, "VC".index(section.name[0])).permutation(3)
+        for number in range(1, section.phrases, 2):
+            last = (section.start + (number + 1) * section.phrase_bars) * beats
+            step = 1 / 3 if song.metre == 6 else 0.5 if player.chart.beat < 0.8 else 0.25
+            tones = sorted(player.chart.pitch(tone_, floor) for tone_ in player.chart.at(last - 0.5).chord.tones[:3])
+            for index, which in enumerate(order):
+                player.note(last - (3 - index) * step, tones[int(which)], step * 0.9, 0.7)
 
 
 def _play_lead(player: _Player) -> None:
-    """Play the tune; a chord instrument that leads a small group has it above the others."""
+    """Play the tune; in a larger group it waits until the intro is over."""
+    song = player.song
+    waits = len(song.tracks) > 2 and parts.first_chords(song) not in ("", player.track)
     for section, note in lead_line(player.chart, LEAD_FLOOR[player.track]):
+        if waits and section.name == "Intro":
+            continue
         level = DYNAMICS[section.name] * (1.0 if note.beat % 1 == 0 else 0.85)
         player.note(note.beat, note.pitch, note.length * 0.96, level)
 

@@ -118,7 +118,7 @@ def fitting(semitones: int, chord: Chord) -> int:
 
 def nearest_tone(semitones: int, chord: Chord) -> int:
     """The tone of `chord`, in any octave, that is nearest to `semitones`."""
-    options = [tone + 12 * octave for tone in chord.tones[:3] for octave in range(-3, 4)]
+    options = [tone + 12 * octave for tone in chord.tones[:3] for octave in range(-3, 9)]
     return int(min(options, key=lambda tone: (abs(tone - semitones), tone)))
 
 
