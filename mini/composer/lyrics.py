@@ -28,7 +28,8 @@ SOUNDS = dict(
         "fall=fOl sing=sIN call=kOl wait=weit come=kVm walk=wOk wake=weik feel=fil find=faind hear=hir see=si "
         "turn=t3n leave=liv follow=fO-lou remember=ri-mem-b3 i=ai you=yu we=wi they=Tei my=mai your=yOr our=au3 "
         "the=TV a=V in=In on=On of=Vv and=@nd over=ou-v3 under=Vn-d3 into=In-tu with=wIT through=Tru to=tu "
-        "never=ne-v3 always=Ol-weiz will=wIl can=k@n still=stIl oh=ou yeah=ye so=sou all=Ol is=Iz it=It like=laik"
+        "never=ne-v3 always=Ol-weiz will=wIl can=k@n still=stIl oh=ou yeah=ye so=sou all=Ol is=Iz it=It "
+        "like=laik are=ar"
     ).split()
 )
 RHYMES = [
@@ -64,24 +65,20 @@ KINDS = {
     "X": "never always will can still".split(),
     "O": "oh yeah so and".split(),
 }
-PATTERNS = [
-    pattern.split()
-    for pattern in (
-        "P V R M N",
-        "P X V R M A",
-        "R M N P V",
-        "M N is A and",
-        "O P X V M",
-        "P V M A N to",
-        "A N R M",
-        "V R M N and",
-        "O M A N is",
-        "P V like M",
-        "R the A N",
-        "all M N P V",
-        "V with M R the",
-    )
-]
+# What a line's last word can be: a name of something, something to do, how something is, or when and where.
+ENDINGS = {
+    "N": "night light day way sky rain train gold sea snow fire desire heart start line dream stream moon june ground "
+    "sound hand land sun song road home".split(),
+    "V": "stay fly cry hold be go know glow shine run stand start".split(),
+    "A": "bright high cold old free slow long alone mine higher found one".split(),
+    "T": "tonight away today again goodbye alone apart soon around higher home".split(),
+}
+PATTERNS = {  # lines up to their last word, by its kind
+    "N": "P V R M|R M A|O P V M|M N and M|P X V M A|P V you R the|A N R M|P V like M|all M N and M|R the A N of",
+    "V": "P X|M N will|R M N we|O P X V and|R M A N you|you and i will|V with me and|P can see M N",
+    "A": "M N is A and|O M N is|M N and you are|P feel so A and|R M N it is|all M N are",
+    "T": "P V R M N|P X V M N|V R M A N|O P V|M N is A|P will V you|V me R the N",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +109,9 @@ def section_lines(song: Song, name: str, number: int, count: int) -> tuple[Line,
 
 
 def _line(rng: np.random.Generator, last: str) -> Line:
-    pattern = PATTERNS[int(rng.integers(len(PATTERNS)))]
+    kind = str(rng.choice([kind for kind, words in ENDINGS.items() if last in words] or ["N"]))
+    patterns = PATTERNS[kind].split("|")
+    pattern = patterns[int(rng.integers(len(patterns)))].split()
     words = [str(rng.choice(KINDS[kind])) if kind in KINDS else kind for kind in pattern]
     return tuple(Word(text, tuple(SOUNDS[text].split("-"))) for text in [*words, last])
 

@@ -13,10 +13,10 @@ from mini.composer.kit import RATE, Sound, band
 
 # Centre frequencies in Hz of a man's first three formants (after Peterson & Barney 1952) and their levels in dB.
 FORMANTS = {
-    "i": ((270, 2290, 3010), (0, -14, -17)),
-    "I": ((390, 1990, 2550), (0, -12, -16)),
-    "e": ((530, 1840, 2480), (0, -10, -15)),
-    "@": ((660, 1720, 2410), (0, -8, -14)),
+    "i": ((270, 2290, 3010), (0, -8, -11)),
+    "I": ((390, 1990, 2550), (0, -8, -12)),
+    "e": ((530, 1840, 2480), (0, -7, -12)),
+    "@": ((660, 1720, 2410), (0, -5, -11)),
     "a": ((730, 1090, 2440), (0, -4, -17)),
     "O": ((570, 840, 2410), (0, -5, -22)),
     "o": ((450, 800, 2500), (0, -7, -24)),
@@ -92,7 +92,7 @@ def _table(sound: str, note: int, stretch: float) -> Sound:
     strength = np.zeros(len(orders))
     for centre, level, width in zip((*centres, 3500, 4500), (*levels, -19, -25), WIDTHS, strict=True):
         offset = (orders * hertz - centre * stretch) / (width * stretch)
-        strength += 10 ** (level / 20) / np.sqrt(1 + offset**2)
+        strength += 10 ** (level / 20) / (1 + offset**2) ** 0.8
     strength *= orders**-0.25
     return wave_table(strength / np.sqrt((strength**2).sum() / 2))
 

@@ -72,6 +72,10 @@ MOODS = (
 NEUTRAL = ("warm", "dreamy", "emotional", "modern", "vintage", "epic", "catchy", "soft", "romantic", "heartfelt")
 KINDS = ("track", "song", "music", "tune", "piece", "instrumental", "")
 METRES = {2: (" in 2/4", ", two-step feel"), 3: (" in 3/4", ", waltz time", " in three"), 6: (" in 6/8", ", 6/8 feel")}
+OPENINGS = (
+    (", straight in", ", no intro", ", full from the start"),
+    (", with an intro", ", sparse intro", ", short intro"),
+)
 SHAPES = (
     "{pace} {mood} {style} {kind} with {band}",
     "{pace} {mood} {style} {kind} with {band}",
@@ -100,6 +104,8 @@ def caption_of(song: Song, rng: np.random.Generator) -> str:
     )
     if song.metre in METRES and rng.random() < 0.2:
         text += _pick(METRES[song.metre], rng)
+    if rng.random() < 0.12:
+        text += _pick(OPENINGS[int(song.sections[0].name == "Intro")], rng)
     return _tidy(text + _absent(song, rng), rng)
 
 

@@ -18,8 +18,10 @@ from mini.composer.form import unroll
 from mini.composer.harmony import Chart
 from mini.composer.instruments import RATE, tone
 from mini.composer.kit import KITS, hit
+from mini.composer.lyrics import KINDS, RHYMES, SOUNDS
 from mini.composer.song import GENRES, PATCHES, TRACKS
 from mini.composer.tempo import CLOCKS, clock_bank, clock_hz, snap
+from mini.composer.voice import HUMS, NOISES, SINGERS, VOWELS, sing
 from mini.composer.words import INSTRUMENTS
 from studio.engine.audio.measure import measure, transient_rate
 
@@ -229,6 +231,42 @@ def test_every_patch_speaks_in_tune() -> None:
             bins = np.arange(len(power)) * RATE / (1 << 17)
             near = np.abs(bins - hertz) < 12
             assert bins[near][np.argmax(power[near])] == pytest.approx(hertz, rel=0.012), (instrument, patch)
+
+
+def test_vowels_have_their_formants() -> None:
+    """The second formant tells "ee" from "ah" from "oo": high, middle, low."""
+    share = {}
+    for vowel in "iau":
+        sound = sing(vowel, 50, 1.0, SINGERS["male"])[RATE // 5 : -RATE // 5]
+        share[vowel] = [band_share(sound, low, high) for low, high in ((150, 450), (600, 1300), (1900, 3200))]
+    assert share["a"][1] > 2 * max(share["i"][1], share["u"][1])
+    assert share["i"][2] > 3 * max(share["a"][2], share["u"][2])
+    assert min(share["i"][0], share["u"][0]) > 2 * share["a"][0]
+
+
+def test_consonants_hiss_before_the_vowel() -> None:
+    sound = sing("si", 60, 0.6, SINGERS["female"])
+    assert band_share(sound[: RATE // 16], 4500, 11000) > 0.5
+    assert band_share(sound[RATE // 5 : RATE // 2], 4500, 11000) < 0.1
+
+
+def test_every_word_can_be_sung() -> None:
+    for text in {
+        *SOUNDS,
+        *(word for words in RHYMES for word in words),
+        *(word for words in KINDS.values() for word in words),
+    }:
+        for syllable in SOUNDS[text].split("-"):
+            assert len([sound for sound in syllable if sound in VOWELS]) >= 1, text
+            assert set(syllable) <= VOWELS | HUMS | set(NOISES), text
+
+
+@pytest.mark.parametrize("seconds", [0.02, 0.5, 70.0])
+def test_any_length_can_be_played(seconds: float) -> None:
+    stems, mix = render(EVERYBODY, seconds)
+    assert mix.shape == (2, int(seconds * RATE))
+    assert np.isfinite(mix).all()
+    assert set(stems) == set(TRACKS)
 
 
 def test_the_grid_is_never_more_than_a_few_beats_off() -> None:
