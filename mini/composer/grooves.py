@@ -61,7 +61,6 @@ FOUR: dict[str, Pattern] = {
     "march": {
         "kick": ("X.......X.......",),
         "snare": ("x.ggX.ggx.ggX.gg", "x...X.ggx...Xggg"),
-        "crash": ("................",),
     },
 }
 # Every style in three, two and six: where its kick and its backbeat fall there.
@@ -135,11 +134,8 @@ class Groove:
                 found += self._in_section(stroke, section.name)
         if bar == section.start and section.name in ("Verse", "Chorus", "Bridge"):
             found.append(("crash", 0.0, 0.8 if section.name == "Chorus" else 0.5))
-        if last or (
-            section.phrase_bars > 1 and (bar - section.start) % (4 * section.phrase_bars) == 4 * section.phrase_bars - 1
-        ):
-            return self._fill(found, section, bar, full=last)
-        return found
+        fourth_line = section.phrase_bars > 1 and (bar + 1 - section.start) % (4 * section.phrase_bars) == 0
+        return self._fill(found, section, full=last) if last or fourth_line else found
 
     def _in_section(self, stroke: Stroke, name: str) -> list[Stroke]:
         sound, beat, level = stroke
@@ -153,7 +149,7 @@ class Groove:
             return [("open" if level == 1.0 else "ride", beat, level)]
         return [stroke]
 
-    def _fill(self, found: list[Stroke], section: Section, bar: int, *, full: bool) -> list[Stroke]:
+    def _fill(self, found: list[Stroke], section: Section, *, full: bool) -> list[Stroke]:
         """Replace the end of a bar by a run that grows louder."""
         beats = self.song.beats
         if self.style == "swing":
@@ -185,7 +181,11 @@ def percussion(song: Song) -> list[Stroke]:
     if song.genre in ("orchestral", "marching band"):
         grand = strokes(GRAND[song.metre], "timpani", song.beats)
         small = [("triangle", float(beat), 0.6) for beat in range(song.beats)]
-        return grand + small + [("tambourine", beat + 0.5, 0.4) for beat in range(song.beats)]
+        return (
+            grand
+            + small
+            + [("tambourine", beat + (2 / 3 if song.metre == 6 else 0.5), 0.4) for beat in range(song.beats)]
+        )
     choices = PERCUSSION[song.metre]
     pattern = choices[int(rng.integers(len(choices)))]
     return [stroke for sound, bars in pattern.items() for stroke in strokes(bars[0], sound, song.beats)]

@@ -61,7 +61,7 @@ def bass(song: Song, section: str) -> list[Bass]:
 def chords(song: Song, track: str, section: str) -> list[Stroke]:
     """The strokes of one bar of accompaniment."""
     style = _style(song, track)
-    strokes = _compound(style, track) if song.metre == 6 else _simple(style, song.beats, track)
+    strokes = _compound(style) if song.metre == 6 else _simple(style, song.beats)
     if section == "Chorus" and style == "block" and song.metre != 6:  # twice as often
         return [Stroke(float(beat), None, 0.9, 1.0 if beat == 0 else 0.8) for beat in range(song.beats)]
     if section == "Verse" and style in ("strum", "chug"):  # lighter and shorter than in the chorus
@@ -105,7 +105,13 @@ def _marks(pattern: str, beats: int, length: float) -> list[Stroke]:
     ]
 
 
-def _simple(style: str, beats: int, track: str) -> list[Stroke]:
+def _accent(eighth: int) -> float:
+    """Downbeats stand out, then the other beats, so that a broken chord alone still has a pulse."""
+    return 1.0 if eighth == 0 else 0.55 if eighth % 2 else 0.85
+
+
+def _simple(style: str, beats: int) -> list[Stroke]:
+    """Metres of two, three and four."""
     if style == "pad":
         return [Stroke(0.0, None, beats * 0.99, 0.8)]
     if style == "line":
@@ -116,10 +122,10 @@ def _simple(style: str, beats: int, track: str) -> list[Stroke]:
         return [Stroke(float(beat), None, 1.8, 1.0 if beat == 0 else 0.8) for beat in range(0, beats, 2)]
     if style == "arpeggio":
         order = (0, 1, 2, 3, 2, 1, 2, 1)
-        return [Stroke(s / 2, order[s % 8], 1.1, 1.0 if s == 0 else 0.7) for s in range(beats * 2)]
+        return [Stroke(s / 2, order[s % 8], 1.1, _accent(s)) for s in range(beats * 2)]
     if style == "picking":
         order = (0, 2, 1, 3, 0, 2, 1, 2)
-        return [Stroke(s / 2, order[s % 8], 0.9, 1.0 if s % 4 == 0 else 0.7) for s in range(beats * 2)]
+        return [Stroke(s / 2, order[s % 8], 0.9, _accent(s)) for s in range(beats * 2)]
     if style == "oompah":
         weak = [1.0] if beats == 2 else [float(beat) for beat in range(1, beats)]
         return [Stroke(0.0, 0, 0.7, 1.0)] + [Stroke(beat, None, 0.5, 0.8) for beat in weak]
@@ -127,7 +133,7 @@ def _simple(style: str, beats: int, track: str) -> list[Stroke]:
     return _marks(three if beats == 3 else four, beats, length)
 
 
-def _compound(style: str, track: str) -> list[Stroke]:
+def _compound(style: str) -> list[Stroke]:
     """6/8: three eighths to each of the two beats."""
     third = 1 / 3
     if style == "pad":
