@@ -19,6 +19,7 @@ from mini.composer.harmony import Chart
 from mini.composer.instruments import RATE, tone
 from mini.composer.kit import KITS, hit
 from mini.composer.lyrics import KINDS, RHYMES, SOUNDS
+from mini.composer.melody import Tune, sung_line
 from mini.composer.song import GENRES, PATCHES, TRACKS
 from mini.composer.tempo import CLOCKS, clock_bank, clock_hz, snap
 from mini.composer.voice import HUMS, NOISES, SINGERS, VOWELS, sing
@@ -231,6 +232,28 @@ def test_every_patch_speaks_in_tune() -> None:
             bins = np.arange(len(power)) * RATE / (1 << 17)
             near = np.abs(bins - hertz) < 12
             assert bins[near][np.argmax(power[near])] == pytest.approx(hertz, rel=0.012), (instrument, patch)
+
+
+def test_every_sung_note_is_in_the_key() -> None:
+    for song in SUNG:
+        chart = Chart(song, 60.0)
+        allowed = {(song.tonic + step) % 12 for step in chart.scale} | (
+            {(song.tonic + 11) % 12} if song.minor else set()
+        )
+        notes = [item.pitch for item in sung_line(chart)]
+        assert {note % 12 for note in notes} <= allowed
+        assert max(notes) - min(notes) <= 17
+
+
+def test_a_verse_comes_back_with_its_tune() -> None:
+    """Rhythm and contour of the first line of two verses agree as far as their syllables do."""
+    song = next(song for song in SUNG if [section.name for section in song.sections].count("Verse") > 1)
+    verses = [section for section in song.sections if section.name == "Verse"][:2]
+    tunes = [Tune(Chart(song, 60.0), verse, 60) for verse in verses]
+    assert tunes[0].order == tunes[1].order
+    assert tunes[0].heights == tunes[1].heights
+    chorus = next(section for section in song.sections if section.name == "Chorus")
+    assert Tune(Chart(song, 60.0), chorus, 60).heights != tunes[0].heights
 
 
 def test_vowels_have_their_formants() -> None:
