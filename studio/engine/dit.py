@@ -104,7 +104,7 @@ class Velocity:
         ):
             hidden = self._block(layer, hidden, rows, self._positions, attend, conditions)
         shift, scale = (dit.scale_shift_table + temb.unsqueeze(1)).chunk(2, dim=1)
-        hidden = _normalized(hidden, dit.norm_out, dit.norm_out.weight * (1 + scale), shift)
+        hidden = torch.addcmul(shift, dit.norm_out(hidden), 1 + scale)
         velocity = dit.proj_out_conv(hidden.transpose(1, 2)).transpose(1, 2)[:, : self._frames].float()
         if not unprompted:
             return velocity, None
