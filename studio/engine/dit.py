@@ -131,7 +131,7 @@ class Velocity:
 
 def _gains(layer: AceStepTransformerBlock) -> Tensor:
     """Weights `[2, H]` of the two norms that are modulated, float32."""
-    return torch.stack([layer.self_attn_norm.weight, layer.mlp_norm.weight]).float()
+    return torch.stack([_weight(layer.self_attn_norm), _weight(layer.mlp_norm)]).float()
 
 
 def _block(
@@ -158,6 +158,11 @@ def _compiled_block() -> Block:
     return torch.compile(_block)
 
 
+def _weight(norm: RMSNorm) -> Tensor:
+    """Its weight; the DiT makes none without."""
+    return cast("Tensor", norm.weight)
+
+
 def _normalized(hidden: Tensor, norm: RMSNorm, gain: Tensor, shift: Tensor | None = None) -> Tensor:
     """RMSNorm over the last axis with a gain of its own, and a shift; float32 inside."""
     if hidden.device.type != "cpu":
@@ -166,7 +171,7 @@ def _normalized(hidden: Tensor, norm: RMSNorm, gain: Tensor, shift: Tensor | Non
     exact = hidden.float()  # F.rms_norm is not fused on the CPU and takes more passes than this
     length = torch.linalg.vector_norm(exact, dim=-1, keepdim=True)
     factor = length.square_().div_(hidden.shape[-1]).add_(norm.eps).rsqrt_()
-    scaled = (exact * factor).mul_(gain)
+    scaled: Tensor = (exact * factor).mul_(gain)
     return (scaled if shift is None else scaled.add_(shift)).to(hidden.dtype)
 
 
@@ -185,7 +190,8 @@ def _heads(attention: AceStepAttention, hidden: Tensor) -> tuple[Tensor, Tensor,
 
 def _normed_heads(attention: AceStepAttention, norm: RMSNorm, projected: Tensor) -> Tensor:
     """Cut `[B, N, heads * D]` to `[B, N, heads, D]`, each head normalised."""
-    return _normalized(projected.unflatten(-1, (-1, attention.head_dim)), norm, norm.weight)
+    heads: Tensor = projected.unflatten(-1, (-1, attention.head_dim))  # type: ignore[no-untyped-call]  # torch's own
+    return _normalized(heads, norm, _weight(norm))
 
 
 def _join(attention: AceStepAttention, mixed: Tensor) -> Tensor:
@@ -197,7 +203,7 @@ def _join(attention: AceStepAttention, mixed: Tensor) -> Tensor:
 def _add_cross_attention(layer: AceStepTransformerBlock, hidden: Tensor, conditions: _Conditions) -> None:
     """Add to the prompted part what it hears of its prompt, to the rest what it hears of the null condition."""
     attention, norm, prompted = layer.cross_attn, layer.cross_attn_norm, conditions.key.shape[0]
-    normed = _normalized(hidden[:prompted], norm, norm.weight)
+    normed = _normalized(hidden[:prompted], norm, _weight(norm))
     query = _normed_heads(attention, attention.norm_q, attention.to_q(normed)).transpose(1, 2)
     heard = _join(attention, _attention(query, conditions.key, conditions.value, attention.scaling))
     hidden[:prompted].add_(heard)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ from studio.engine.model_spec import Sound, VaeClass
 from studio.errors import AudioError, SilentOutput
 
 if TYPE_CHECKING:  # takes eight seconds to import; only loader.py does
-    from diffusers.models.autoencoders.autoencoder_oobleck import OobleckDecoder, Snake1d
+    from diffusers.models.autoencoders.autoencoder_oobleck import OobleckDecoder, OobleckDecoderBlock, Snake1d
 
     from studio.engine.loader import Autoencoder
 
@@ -113,7 +113,7 @@ def _decode_window(vae: Autoencoder, sound: Sound, window: Tensor, start: int) -
 def _decode_oobleck(decoder: OobleckDecoder, latents: Tensor) -> Tensor:
     """Do what its forward does with fewer tensors alive: the widest of a tile takes a quarter of a GB."""
     hidden: Tensor = decoder.conv1(latents)
-    for block in decoder.block:
+    for block in cast("Iterable[OobleckDecoderBlock]", decoder.block):
         hidden = block.conv_t1(_snake(block.snake1, hidden))
         for unit in (block.res_unit1, block.res_unit2, block.res_unit3):
             mixed = unit.conv1(_snake(unit.snake1, hidden))
