@@ -37,8 +37,10 @@ check: .venv/installed-dev $(MO)  ## what can be said without running the studio
 	$(BIN)/lint-imports
 	$(BIN)/pytest -q tests/house
 
-bench: .venv/installed  ## side by side with diffusers; the full size takes half an hour on two cores
+bench: .venv/installed  ## BENCH=--quick is a smoke test; BENCH="--device cuda" measures more lengths and batches
 	$(BIN)/python bench/generate.py
+	$(BIN)/python -m bench.dit $(BENCH)
+	$(BIN)/python -m bench.vae $(BENCH)
 
 mini: .venv/installed
 	$(BIN)/python -m mini.train

@@ -141,11 +141,12 @@ def report(setup: Setup, case: Case, mine: Tally, theirs: Tally, options: argpar
     first, second = mine.answers[-1].result, theirs.answers[-1].result
     error = float((first - second).square().mean().sqrt() / second.square().mean().sqrt())
     ratio, best = theirs.seconds / mine.seconds, theirs.fastest / mine.fastest
+    busy = theirs.processor / mine.processor
     print(
         f"{setup.size:5} {name_of(setup.dtype):8} {case.seconds:4g} s x{case.batch} {case.steps:2} steps {guided:8} | "
         f"ours {mine.seconds:7.3f} s ({mine.spread})  diffusers {theirs.seconds:7.3f} s ({theirs.spread})  "
-        f"ratio {ratio:4.2f}, of the fastest runs {best:4.2f} | peak {mine.peak:.2f} and {theirs.peak:.2f} GB, "
-        f"above the weights {mine.above:.2f} and {theirs.above:.2f} | "
+        f"ratio {ratio:4.2f}, of the fastest runs {best:4.2f}, of CPU time {busy:4.2f} | "
+        f"peak {mine.peak:.2f} and {theirs.peak:.2f} GB, above the weights {mine.above:.2f} and {theirs.above:.2f} | "
         f"largest difference {float((first - second).abs().max()):.1e}, rms {error:.1e}",
         flush=True,
     )

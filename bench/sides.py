@@ -28,6 +28,7 @@ class Answer:
     """What one run took; memory in bytes of the process (CPU) or the device."""
 
     seconds: float
+    processor: float  # seconds of CPU time, which other programs on the machine hardly change
     before: int  # with the weights loaded and nothing run yet
     peak: int
     result: Tensor
@@ -48,6 +49,11 @@ class Tally:
     def fastest(self) -> float:
         """The run that other programs disturbed least."""
         return min(answer.seconds for answer in self.answers)
+
+    @property
+    def processor(self) -> float:
+        """Median of the CPU time."""
+        return median(answer.processor for answer in self.answers)
 
     @property
     def spread(self) -> str:
@@ -131,10 +137,11 @@ def _serve(pipe: Connection, build: Callable[[], Callable[[Case], Tensor]], devi
 
 def _measure(work: Callable[[], Tensor], device: str, before: int) -> Answer:
     _reset_peak(device)
-    start = time.perf_counter()
+    start, used = time.perf_counter(), time.process_time()
     result = work()
     _synchronize(device)
-    return Answer(time.perf_counter() - start, before, _peak(device), result.float().cpu())
+    seconds, processor = time.perf_counter() - start, time.process_time() - used
+    return Answer(seconds, processor, before, _peak(device), result.float().cpu())
 
 
 def _reset_peak(device: str) -> int:

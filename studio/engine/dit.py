@@ -104,7 +104,7 @@ class Velocity:
         ):
             hidden = self._block(layer, hidden, rows, self._positions, attend, conditions)
         shift, scale = (dit.scale_shift_table + temb.unsqueeze(1)).chunk(2, dim=1)
-        hidden = _normalized(hidden, dit.norm_out, dit.norm_out.weight * (1 + scale), shift)
+        hidden = torch.addcmul(shift, dit.norm_out(hidden), 1 + scale)
         velocity = dit.proj_out_conv(hidden.transpose(1, 2)).transpose(1, 2)[:, : self._frames].float()
         if not unprompted:
             return velocity, None
@@ -131,12 +131,7 @@ class Velocity:
 
 def _gains(layer: AceStepTransformerBlock) -> Tensor:
     """Weights `[2, H]` of the two norms that are modulated, float32."""
-    return torch.stack([_gain(layer.self_attn_norm), _gain(layer.mlp_norm)]).float()
-
-
-def _gain(norm: RMSNorm) -> Tensor:
-    """The weights of a norm; those of the DiT all have some."""
-    return cast("Tensor", norm.weight)
+    return torch.stack([_weight(layer.self_attn_norm), _weight(layer.mlp_norm)]).float()
 
 
 def _block(
@@ -163,6 +158,11 @@ def _compiled_block() -> Block:
     return torch.compile(_block)
 
 
+def _weight(norm: RMSNorm) -> Tensor:
+    """Its weight; the DiT makes none without."""
+    return cast("Tensor", norm.weight)
+
+
 def _normalized(hidden: Tensor, norm: RMSNorm, gain: Tensor, shift: Tensor | None = None) -> Tensor:
     """RMSNorm over the last axis with a gain of its own, and a shift; float32 inside."""
     if hidden.device.type != "cpu":
@@ -171,9 +171,8 @@ def _normalized(hidden: Tensor, norm: RMSNorm, gain: Tensor, shift: Tensor | Non
     exact = hidden.float()  # F.rms_norm is not fused on the CPU and takes more passes than this
     length = torch.linalg.vector_norm(exact, dim=-1, keepdim=True)
     factor = length.square_().div_(hidden.shape[-1]).add_(norm.eps).rsqrt_()
-    scaled = (exact * factor).mul_(gain)
-    shifted: Tensor = scaled if shift is None else scaled.add_(shift)
-    return shifted.to(hidden.dtype)
+    scaled: Tensor = (exact * factor).mul_(gain)
+    return (scaled if shift is None else scaled.add_(shift)).to(hidden.dtype)
 
 
 def _mlp(mlp: AceStepMLP, normed: Tensor) -> Tensor:
@@ -191,7 +190,8 @@ def _heads(attention: AceStepAttention, hidden: Tensor) -> tuple[Tensor, Tensor,
 
 def _normed_heads(attention: AceStepAttention, norm: RMSNorm, projected: Tensor) -> Tensor:
     """Cut `[B, N, heads * D]` to `[B, N, heads, D]`, each head normalised."""
-    return _normalized(projected.view(*projected.shape[:-1], -1, attention.head_dim), norm, _gain(norm))
+    heads: Tensor = projected.unflatten(-1, (-1, attention.head_dim))  # type: ignore[no-untyped-call]  # torch's own
+    return _normalized(heads, norm, _weight(norm))
 
 
 def _join(attention: AceStepAttention, mixed: Tensor) -> Tensor:
@@ -203,7 +203,7 @@ def _join(attention: AceStepAttention, mixed: Tensor) -> Tensor:
 def _add_cross_attention(layer: AceStepTransformerBlock, hidden: Tensor, conditions: _Conditions) -> None:
     """Add to the prompted part what it hears of its prompt, and to the rest what it hears of the null condition."""
     attention, norm, prompted = layer.cross_attn, layer.cross_attn_norm, conditions.key.shape[0]
-    normed = _normalized(hidden[:prompted], norm, _gain(norm))
+    normed = _normalized(hidden[:prompted], norm, _weight(norm))
     query = _normed_heads(attention, attention.norm_q, attention.to_q(normed)).transpose(1, 2)
     heard = _join(attention, _attention(query, conditions.key, conditions.value, attention.scaling))
     hidden[:prompted].add_(heard)
