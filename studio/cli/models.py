@@ -31,6 +31,9 @@ def add_to(commands: Commands[argparse.ArgumentParser]) -> None:
     converting.add_argument("source", metavar="SRC", help=_("checkpoint name or folder"))
     converting.add_argument("target", metavar="DST", type=Path, help=_("folder to make"))
     converting.set_defaults(run=run_convert)
+    status = actions.add_parser("status", help=_("say what the running studio has loaded"))
+    status.add_argument("--json", action="store_true", help=_("print one JSON object"))
+    status.set_defaults(run=run_status)
     verifying = actions.add_parser("verify", help=_("compare a checkpoint with the sums stored when it was made"))
     verifying.add_argument("name", metavar="NAME", help=_("checkpoint name or folder"))
     verifying.set_defaults(run=run_verify)
@@ -96,6 +99,24 @@ def run_verify(args: argparse.Namespace) -> int:
             print(fault or _("{file}: as it was made").format(file=file))
             faults += bool(fault)
     return 1 if faults else 0
+
+
+def run_status(args: argparse.Namespace) -> int:
+    """Print what the worker says of itself; the exit status is 1 when no model is ready."""
+    from studio.services.studio import open_studio
+
+    studio = open_studio(load_settings())
+    try:
+        status = studio.status()
+    finally:
+        studio.close()
+    facts = {"state": status.state.value, "error": status.error, **status.loaded}
+    if args.json:
+        print(json.dumps(facts))
+    else:
+        for name, value in facts.items():
+            print(f"{name:20} {value}")
+    return 0 if status.ready else 1
 
 
 def _folders(settings: Settings) -> list[Path]:

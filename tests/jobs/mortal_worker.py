@@ -13,6 +13,7 @@ from time import sleep
 
 from studio.config import Settings
 from studio.engine.run import Run
+from studio.engine.setup import Setup
 from studio.jobs.worker import run_worker
 from studio.storage.artifacts import ArtifactStore
 from tests.jobs.fakes import FakeEngine
@@ -32,7 +33,7 @@ def _die_at(point: str) -> None:
 def main(data_dir: str, pause: str, point: str = "") -> None:
     """Serve the queue of `data_dir` with the stand-in engine."""
 
-    def build(model: str, settings: Settings, run: Run) -> FakeEngine:
+    def build(model: str, setup: Setup, settings: Settings, run: Run) -> FakeEngine:
         return FakeEngine(model, before_step=lambda step: sleep(float(pause)))
 
     if point:
