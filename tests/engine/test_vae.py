@@ -53,7 +53,7 @@ def test_the_spectral_autoencoder_in_tiles_equals_one_piece() -> None:
 
 
 def test_the_tile_size_follows_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert chunk_frames(torch.device("cpu")) == 256
+    assert chunk_frames(torch.device("cpu")) == 224
     assert chunk_frames(torch.device("mps")) == 32
     for free, frames in ((30.0, 512), (17.0, 384), (12.5, 256), (3.0, 128)):
         monkeypatch.setattr("studio.engine.vae.free_memory", lambda _device, free=free: free)
