@@ -75,13 +75,15 @@ def _latents(setup: Setup, seconds: float) -> Tensor:
 
 def ours(setup: Setup) -> Callable[[float], Tensor]:
     """The engine's tiles."""
-    from studio.engine.vae import chunk_frames, decode
+    from studio.engine.device import memory_of
+    from studio.engine.memory import decode_frames
+    from studio.engine.vae import decode
 
     vae = setup.autoencoder()
 
     @torch.inference_mode()
     def work(seconds: float) -> Tensor:
-        chunk = setup.chunk or chunk_frames(torch.device(setup.device))
+        chunk = setup.chunk or decode_frames(memory_of(torch.device(setup.device)))
         return torch.from_numpy(decode(vae, setup.size.sound(), _latents(setup, seconds), chunk))
 
     return work

@@ -61,7 +61,7 @@ def test_progress_names_the_phases_in_order(engine: Engine) -> None:
     heard: list[tuple[Phase, int, int]] = []
     request = replace(REQUEST, seeds=(1, 2), duration=24.0, sampling=Sampling(steps=3))
     engine.generate(request, Run(lambda *step: heard.append(step)))
-    tiles = 5  # 600 frames, cores of 128
+    tiles = 7  # 600 frames, cores of 96
     assert heard == [
         (Phase.PREPARING, 0, 1),
         *((Phase.DIFFUSION, step, 3) for step in range(3)),

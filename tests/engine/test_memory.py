@@ -197,7 +197,7 @@ def test_the_decoding_tile_follows_free_memory(free: float, frames: int) -> None
 
 
 def test_tiles_elsewhere_have_a_size_of_their_own() -> None:
-    assert decode_frames(DeviceMemory(kind="cpu", total=64.0, free=60.0)) == 256
+    assert decode_frames(DeviceMemory(kind="cpu", total=64.0, free=60.0)) == 224
     assert decode_frames(DeviceMemory(kind="mps", total=64.0, free=60.0)) == 32
     assert (encode_seconds(CARD), encode_seconds(replace(CARD, total=12.0))) == (15.0, 30.0)
 
