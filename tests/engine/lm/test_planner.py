@@ -17,6 +17,8 @@ from studio.engine.requests import KEY_SCALES, LANGUAGES, Metas
 from studio.engine.run import Phase, Run
 from studio.errors import Cancelled, InvalidRequest, ModelNotReady, OutOfMemory
 
+pytestmark = pytest.mark.slow  # half a minute together
+
 METAS = Metas(bpm=120, key_scale="C major", time_signature="4")
 SONG = PlanRequest(caption="calm piano", lyrics="[Verse]\nhello", max_duration=20.0, seeds=(1,))
 

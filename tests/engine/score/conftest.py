@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load_file
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 
-from studio.engine.loader import quiet
+from studio.engine.loader import load_original_models, quiet
 from studio.engine.prompts import END
 
 with quiet():
@@ -22,22 +22,7 @@ with quiet():
     from transformers import PreTrainedTokenizerFast
 
 ROOT = Path(__file__).resolve().parents[3]
-GOLDEN = Path(os.environ.get("STUDIO_GOLDEN", ROOT.parent / "shared" / "golden"))
-SAME_NAMES = set(
-    "hidden_size intermediate_size num_hidden_layers num_attention_heads num_key_value_heads head_dim in_channels "
-    "audio_acoustic_hidden_dim patch_size rope_theta attention_bias attention_dropout rms_norm_eps sliding_window "
-    "layer_types is_turbo model_version encoder_hidden_size".split()
-)
-RENAMES = {  # engine.md 1.5
-    ".q_proj.": ".to_q.",
-    ".k_proj.": ".to_k.",
-    ".v_proj.": ".to_v.",
-    ".o_proj.": ".to_out.0.",
-    ".q_norm.": ".norm_q.",
-    ".k_norm.": ".norm_k.",
-    "proj_in.1.": "proj_in_conv.",
-    "proj_out.1.": "proj_out_conv.",
-}
+GOLDEN = Path(os.environ.get("STUDIO_GOLDEN") or ROOT.parent / "shared" / "golden")
 
 
 @dataclass(frozen=True)
@@ -49,31 +34,20 @@ class Recording:
     outputs: dict[str, torch.Tensor]
 
 
-def _recorded(name: str) -> Path:
-    folder = GOLDEN / name
-    if not folder.is_dir():
-        pytest.skip(f"no recordings of the original in {folder}; set STUDIO_GOLDEN to their folder")
-    return folder
+def _folders(file: str) -> list[object]:
+    """Every folder of recordings that holds `file`, as test parameters; one that skips when there is none."""
+    found = [pytest.param(path.parent, id=path.parent.name) for path in sorted(GOLDEN.glob(f"*/{file}"))]
+    reason = f"no recordings of the original in {GOLDEN}; set STUDIO_GOLDEN to their folder"
+    return found or [pytest.param(None, marks=pytest.mark.skip(reason))]
 
 
-def _renamed(key: str) -> str:
-    for old, new in RENAMES.items():
-        key = key.replace(old, new)
-    return key
-
-
-@pytest.fixture(scope="module", params=["turbo_feb", "base_feb", "sft_feb", "xl_turbo_may"])
+@pytest.fixture(scope="module", params=_folders("cases.json"))
 def recording(request: pytest.FixtureRequest) -> Recording:
-    folder = _recorded(request.param)
+    folder: Path = request.param
     config = json.loads((folder / "config.json").read_text())
-    weights = load_file(folder / "weights.safetensors")
-    transformer = AceStepTransformer1DModel(**{key: value for key, value in config.items() if key in SAME_NAMES})
-    decoder = {
-        _renamed(key.removeprefix("decoder.")): value for key, value in weights.items() if key.startswith("decoder.")
-    }
-    transformer.load_state_dict(decoder, strict=True)
+    models = load_original_models(config, load_file(folder / "weights.safetensors"), dtype=torch.float32)
     inputs, outputs = load_file(folder / "inputs.safetensors"), load_file(folder / "outputs.safetensors")
-    return Recording(transformer.eval(), inputs, outputs)
+    return Recording(models.transformer, inputs, outputs)
 
 
 @dataclass(frozen=True)
@@ -93,9 +67,9 @@ class ScoreRecording:
         return torch.stack(picked).numpy()
 
 
-@pytest.fixture(scope="module")
-def scoring() -> ScoreRecording:
-    folder = _recorded("scoring_feb")
+@pytest.fixture(scope="module", params=_folders("scoring.json"))
+def scoring(request: pytest.FixtureRequest) -> ScoreRecording:
+    folder: Path = request.param
     return ScoreRecording(
         load_file(folder / "scoring.safetensors"), json.loads((folder / "scoring.json").read_text(encoding="utf-8"))
     )
