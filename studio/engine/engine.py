@@ -18,7 +18,7 @@ from studio.engine.denoise import denoise
 from studio.engine.device import name_of, release, synchronize, within_memory
 from studio.engine.edits import Repaint
 from studio.engine.effective import Effective, fill, settings
-from studio.engine.finish import finish
+from studio.engine.finish import KEPT, finish
 from studio.engine.loaded import CODES, CONDITION, DIT, TEXT, VAE, Loaded, bring
 from studio.engine.lora.adapters import Adapters
 from studio.engine.material import Material, read_material, reference_latents, source_latents
@@ -97,7 +97,8 @@ class Engine:
         watch.lap("encode")
         latents = self.denoise(noise, conditions, effective, run, source=source, repainted=material.repainted)
         watch.lap("denoise")
-        notes = (*material.notes, *conditions.notes)
+        kept = (KEPT,) if effective.keeps_outside and material.repainted is not None else ()
+        notes = (*material.notes, *conditions.notes, *kept)
         filled = settings(request, effective, self.spec, self._circumstances(), notes)
         takes = []
         for index, audio in enumerate(self.decode(latents, request.output, run)):

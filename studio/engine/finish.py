@@ -9,6 +9,8 @@ from studio.engine.material import Material
 from studio.engine.model_spec import Sound
 from studio.engine.requests import Output
 
+KEPT = "level and fades were left alone, so that everything outside the repainted span stays as it was"
+
 
 def finish(audio: Audio, output: Output, effective: Effective, material: Material, sound: Sound) -> Audio:
     """Return the take `[channels, samples]` made of decoded audio.
