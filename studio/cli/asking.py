@@ -6,13 +6,12 @@ import argparse
 import secrets
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TypedDict
 
 from studio.cli.text import _
 from studio.engine.edits import Complete, Cover, Extract, Lego, Repaint, RepaintMode
 from studio.engine.requests import MAX_BATCH, Metas, Output, Request, Task, TextToMusic, Track, parse_key_scale
 from studio.engine.sampling import MAX_SEED, Guidance, Method, Retake, Sampling, Solver
-from studio.engine.snapshot import SOURCE_END
+from studio.engine.snapshot import SOURCE_END, Shared
 from studio.errors import InvalidRequest, NotFound
 
 
@@ -85,22 +84,7 @@ def _add_sampling_arguments(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--retake-variance", type=float, metavar="X", help=_("0 the same take, 1 another"))
 
 
-class _Shared(TypedDict):
-    """The fields every request class has."""
-
-    caption: str
-    lyrics: str
-    instrumental: bool
-    vocal_language: str
-    metas: Metas
-    sampling: Sampling
-    guidance: Guidance
-    output: Output
-    reference: Path | None
-    seeds: tuple[int, ...]
-
-
-def _shared(args: argparse.Namespace) -> _Shared:
+def _shared(args: argparse.Namespace) -> Shared:
     seeds = seeds_from(args.seeds, args.batch)
     return {
         "caption": args.caption,

@@ -5,10 +5,7 @@ Importing this module costs about eight seconds (diffusers, transformers, peft);
 
 from __future__ import annotations
 
-import logging
-import warnings
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, TypedDict, TypeVar
@@ -21,29 +18,9 @@ from studio.engine.checkpoint import SILENCE, Checkpoint, Layout
 from studio.engine.convert import KEPT, Network, misplaced, network_configs, original_name
 from studio.engine.model_spec import VaeClass, is_wide, read_json
 from studio.engine.original import Weights, read_silence
+from studio.engine.quiet import quiet
 from studio.engine.run import Phase, Run
 from studio.errors import CheckpointError
-
-# These libraries probe for optional parts while they are imported and warn about each they don't find. Loading warns of
-# tensors that don't fit, which `_load_model` turns into errors, and of weight_norm, which diffusers still uses.
-_NOISY = ("torchao", "torch.utils._pytree", "diffusers", "transformers", "diffusers.quantizers.torchao")
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Hold back what third-party modules log or warn below errors while they are imported or load weights."""
-    loggers = [logging.getLogger(name) for name in _NOISY]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
-
 
 with quiet():
     from accelerate import init_empty_weights  # type: ignore[import-untyped]  # accelerate ships no types

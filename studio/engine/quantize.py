@@ -41,7 +41,7 @@ def quantize(transformer: AceStepTransformer1DModel) -> Quantized:
     if any(name.endswith(".base_layer") for name, _ in transformer.named_modules()):
         rule = f"be {Quantization.NONE} while adapters are loaded; load them after quantising"
         raise InvalidRequest("quantization", rule, Quantization.INT8.value)
-    from studio.engine.loader import quiet
+    from studio.engine.quiet import quiet
 
     try:
         with quiet():

@@ -25,7 +25,7 @@ SOURCE_END = -1.0  # how the original writes "to the end of the source"
 Choice = TypeVar("Choice", bound=StrEnum)
 
 
-class _Shared(TypedDict):
+class Shared(TypedDict):
     """The fields every request class has."""
 
     caption: str
@@ -219,7 +219,7 @@ def _number(key: str, value: object) -> float:
     return value
 
 
-def _shared(read: _Reader) -> _Shared:
+def _shared(read: _Reader) -> Shared:
     reference = read.label("reference_audio")
     return {
         "caption": read.text("caption"),

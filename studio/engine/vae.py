@@ -21,7 +21,6 @@ if TYPE_CHECKING:  # takes eight seconds to import; only loader.py does
     from studio.engine.loader import Autoencoder
 
 OVERLAP = 64  # frames a tile sees beyond its own on each side
-_CHUNKS = ((24.0, 512), (16.0, 384), (12.0, 256))  # free GB of CUDA memory, frames
 ENCODE_OVERLAP = 2.0  # seconds
 _ENCODE_CHUNK, _SMALL_ENCODE_CHUNK = 30.0, 15.0  # seconds
 _SMALL_MEMORY = 8.0  # free GB of CUDA memory; no such device counts as less

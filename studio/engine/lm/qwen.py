@@ -5,10 +5,7 @@ Importing this module takes seconds.
 
 from __future__ import annotations
 
-import logging
-import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -17,26 +14,10 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from studio.engine.device import choose_dtype
+from studio.engine.quiet import quiet
 from studio.errors import CheckpointError, InvalidRequest
 
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Hold back what these libraries log or warn below errors while they are imported or load weights."""
-    loggers = [logging.getLogger(name) for name in ("torchao", "torch.utils._pytree", "transformers")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
-
-
-with _quiet():
+with quiet():
     from transformers import AttentionInterface
     from transformers.integrations.sdpa_attention import sdpa_attention_forward
     from transformers.models.qwen3.modeling_qwen3 import Qwen3ForCausalLM
@@ -83,7 +64,7 @@ def choose_lm_dtype(name: str, place: torch.device) -> torch.dtype:
 def load_model(folder: Path, dtype: torch.dtype, place: torch.device) -> Qwen3ForCausalLM:
     """Load either layout; transformers adds the missing `model.` and ties the head. Nothing may be left at random."""
     try:
-        with _quiet():
+        with quiet():
             # A pair, because of output_loading_info.
             loaded: tuple[Qwen3ForCausalLM, Mapping[str, list[str]]] = Qwen3ForCausalLM.from_pretrained(  # type: ignore[assignment]
                 folder, dtype=dtype, use_safetensors=True, local_files_only=True, output_loading_info=True

@@ -197,7 +197,7 @@ class Adapters:
         return places
 
     def _inject(self, info: AdapterInfo, places: Mapping[str, AdaptedLayer], slot: str) -> None:
-        from studio.engine.loader import quiet
+        from studio.engine.quiet import quiet
 
         with quiet(), torch.inference_mode(mode=False):
             from peft import inject_adapter_in_model, set_peft_model_state_dict
