@@ -6,8 +6,12 @@ import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-from studio.engine.requests import MAX_BATCH, AudioFormat, Metas, TextToMusic, parse_key_scale
+from studio.engine.lm.codes import parse_codes
+from studio.engine.lm.prompts import NO_INPUT
+from studio.engine.lm.requests import Draw, Guidance
+from studio.engine.requests import MAX_BATCH, MAX_CODE, AudioFormat, Metas, TextToMusic, parse_key_scale
 from studio.engine.sampling import Sampling
+from studio.engine.thinking import Thinking
 from studio.errors import InvalidRequest
 from studio.services.seeds import seeds_for
 
@@ -27,6 +31,22 @@ DEFAULTS: Mapping[str, object] = {
     "seed": "-1",
     "use_random_seed": True,
     "audio_format": "mp3",
+    "audio_codes": "",
+    "audio_cover_strength": 1.0,
+    "thinking": False,
+    "use_cot_metas": True,
+    "use_cot_caption": True,
+    "use_cot_language": True,
+    "formatted": False,
+    "lm_temperature": 0.85,
+    "lm_top_k": 0,
+    "lm_top_p": 0.9,
+    "lm_repetition_penalty": 1.0,
+    "lm_cfg_scale": 2.0,
+    "lm_negative_prompt": NO_INPUT,
+    "allow_lm_batch": True,
+    "lm_batch_chunk_size": 8,
+    "constrained_decoding_debug": False,
 }
 _KEYS = {"key_scale": "keyscale", "time_signature": "timesignature", "steps": "inference_steps"}  # request -> form
 
@@ -54,7 +74,43 @@ def build_request(form: Mapping[str, object]) -> TextToMusic:
             sampling=Sampling(steps=_whole(form, "inference_steps"), shift=_number(form, "shift")),
             seeds=seeds_for(form["seed"], _batch_size(form), use_random=_flag(form, "use_random_seed")),
             duration=None if (seconds := _number(form, "duration")) == AUTO else seconds,
+            audio_codes=read_codes(_text(form, "audio_codes")),
+            cover_strength=_given(form, "audio_cover_strength"),
         )
+
+
+def build_thinking(form: Mapping[str, object]) -> Thinking:
+    """Return what a complete form asks of the language model; raises InvalidRequest naming the form's field."""
+    return Thinking(
+        codes=_flag(form, "thinking"),
+        metas=_flag(form, "use_cot_metas"),
+        caption=_flag(form, "use_cot_caption"),
+        language=_flag(form, "use_cot_language"),
+        formatted=_flag(form, "formatted"),
+        draw=Draw(
+            temperature=_given(form, "lm_temperature"),
+            top_k=_whole(form, "lm_top_k") or 0,
+            top_p=_given(form, "lm_top_p"),
+            repetition_penalty=_given(form, "lm_repetition_penalty"),
+        ),
+        guidance=Guidance(scale=_given(form, "lm_cfg_scale"), negative_prompt=_text(form, "lm_negative_prompt")),
+        parallel=_flag(form, "allow_lm_batch"),
+        chunk_size=int(_given(form, "lm_batch_chunk_size", whole=True)),
+        debug=_flag(form, "constrained_decoding_debug"),
+    )
+
+
+def read_codes(text: str) -> tuple[int, ...]:
+    """Return the codes of a codes box, none for an empty one; raises InvalidRequest for anything that is no code.
+
+    The box refuses a number beyond the largest codebook: clamped, as the original does, it would be another sound.
+    """
+    if not text.strip():
+        return ()
+    parsed = parse_codes(text)
+    if parsed.clamped:
+        raise InvalidRequest("audio_codes", f"be whole numbers from 0 to {MAX_CODE}", parsed.clamped[0])
+    return parsed.codes
 
 
 def audio_format(form: Mapping[str, object]) -> AudioFormat:
@@ -109,6 +165,14 @@ def _number(form: Mapping[str, object], key: str) -> float | None:
         raise InvalidRequest(key, "be a number or empty", value) from error
     if not math.isfinite(number):
         raise InvalidRequest(key, "be a number or empty", value)
+    return number
+
+
+def _given(form: Mapping[str, object], key: str, *, whole: bool = False) -> float:
+    """Read a number that has no empty state."""
+    number = _whole(form, key) if whole else _number(form, key)
+    if number is None:
+        raise InvalidRequest(key, "be a number", form[key])
     return number
 
 
