@@ -49,6 +49,7 @@ class Generate:
     request: Request
     thinking: Thinking | None = None  # None: for tasks the language model has no part in
     lm: LanguageModel | None = None  # None: it isn't loaded, and nothing of `thinking` happens
+    score: float | None = None  # sensitivity of the score every take gets (Auto Score); None: none
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +101,7 @@ class _Stored(TypedDict):
     request: Mapping[str, object]
     thinking: NotRequired[Mapping[str, object] | None]
     lm: NotRequired[dict[str, str] | None]
+    score: NotRequired[float | None]
     take_id: str
     source: str
 
@@ -120,6 +122,7 @@ def pack(payload: Payload) -> Facts:
         "request": dict(settings_of(payload.request)),
         "thinking": None if payload.thinking is None else thinking_settings(payload.thinking),
         "lm": lm,
+        "score": payload.score,
     }
 
 
@@ -157,6 +160,7 @@ def _generate(stored: _Stored) -> Generate:
         request=request_from(stored["request"]),
         thinking=None if thinking is None else thinking_from(thinking),
         lm=_lm(stored),
+        score=stored.get("score"),
     )
 
 

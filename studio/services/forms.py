@@ -47,6 +47,8 @@ DEFAULTS: Mapping[str, object] = {
     "allow_lm_batch": True,
     "lm_batch_chunk_size": 8,
     "constrained_decoding_debug": False,
+    "auto_score": False,
+    "score_scale": 0.5,
 }
 _KEYS = {"key_scale": "keyscale", "time_signature": "timesignature", "steps": "inference_steps"}  # request -> form
 
@@ -98,6 +100,14 @@ def build_thinking(form: Mapping[str, object]) -> Thinking:
         chunk_size=int(_given(form, "lm_batch_chunk_size", whole=True)),
         debug=_flag(form, "constrained_decoding_debug"),
     )
+
+
+def auto_score(form: Mapping[str, object]) -> float | None:
+    """Return the sensitivity of the score every take gets, None when none is wanted."""
+    sensitivity = _given(form, "score_scale")
+    if not 0.01 <= sensitivity <= 1:
+        raise InvalidRequest("score_scale", "be from 0.01 to 1", form["score_scale"])
+    return sensitivity if _flag(form, "auto_score") else None
 
 
 def read_codes(text: str) -> tuple[int, ...]:

@@ -15,7 +15,7 @@ from studio.engine.thinking import Thinking
 from studio.errors import InvalidRequest, NotFound
 from studio.jobs.queue import Queue
 from studio.jobs.spec import Generate, Initialize, LanguageModel
-from studio.services.forms import audio_format, build_request, build_thinking, complete_form
+from studio.services.forms import audio_format, auto_score, build_request, build_thinking, complete_form
 from studio.services.models import Models
 from studio.services.views import JobState, JobView, ModelView
 from studio.storage.database import Database
@@ -51,9 +51,10 @@ class Generation:
         """
         form = complete_form(form)
         wanted, request, thinking = audio_format(form), build_request(form), build_thinking(form)
+        score = auto_score(form)
         model = self._models.ready()
         _check_limits(request, model, thinking)
-        lm = self._lm_for(thinking)
+        lm = self._lm_for(thinking, score is not None)
         batch = Batch(
             user_id=self._user_id,
             task=request.task.value,
@@ -65,7 +66,9 @@ class Generation:
         with self._database.write() as session:
             session.add(batch)
             session.flush()
-            payload = Generate(model=model.name, audio_format=wanted, request=request, thinking=thinking, lm=lm)
+            payload = Generate(
+                model=model.name, audio_format=wanted, request=request, thinking=thinking, lm=lm, score=score
+            )
             job_id = self._queue.submit(session, payload, user_id=self._user_id, batch_id=batch.id)
         self._wake()
         return job_id
@@ -119,11 +122,12 @@ class Generation:
             raise InvalidRequest("lm_backend", f"be {' or '.join(BackendName)}", backend)
         return LanguageModel(name=self._models.choose_lm(name), backend=backend, fallback=fallback)
 
-    def _lm_for(self, thinking: Thinking) -> LanguageModel | None:
-        """Think needs a language model; reasoning about facts is left out without one, and the takes say so."""
+    def _lm_for(self, thinking: Thinking, scored: bool) -> LanguageModel | None:
+        """Think needs a language model; reasoning and scores are left out without one, and the takes say so."""
         if thinking.codes:
             return self._models.ready_lm()
-        return self._models.ready_lm() if thinking.wanted and self._models.status().lm.ready else None
+        used = thinking.wanted or scored
+        return self._models.ready_lm() if used and self._models.status().lm.ready else None
 
     def _find(self, session: Session, job_id: str) -> Job:
         job = session.get(Job, job_id)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from studio.engine.sampling import MAX_SEED
 from studio.engine.thinking import Thinking
 from studio.errors import InvalidRequest
-from studio.services.forms import DEFAULTS, audio_format, build_request, build_thinking, complete_form
+from studio.services.forms import DEFAULTS, audio_format, auto_score, build_request, build_thinking, complete_form
 from studio.services.seeds import seeds_for
 
 SONG = {"caption": "calm piano"}
@@ -74,6 +74,8 @@ SONG = {"caption": "calm piano"}
         ({"lm_batch_chunk_size": 33}, "lm_batch_chunk_size", 33),
         ({"lm_batch_chunk_size": None}, "lm_batch_chunk_size", None),
         ({"allow_lm_batch": "on"}, "allow_lm_batch", "on"),
+        ({"auto_score": "yes"}, "auto_score", "yes"),
+        ({"score_scale": 0}, "score_scale", 0),
         ({"tempo": 120}, "form", "tempo"),
     ],
 )
@@ -83,6 +85,7 @@ def test_broken_rule_is_named(form: dict[str, object], field: str, value: object
         audio_format(whole)
         build_request(whole)
         build_thinking(whole)
+        auto_score(whole)
     assert caught.value.field == field
     if value is not None:
         assert caught.value.value == value

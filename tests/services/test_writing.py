@@ -11,7 +11,7 @@ from studio.config import Settings
 from studio.errors import BackendError, InvalidRequest, ModelNotReady, NotFound
 from studio.jobs.spec import LanguageModel
 from studio.services import Studio, open_studio
-from studio.services.views import JobState, LmView
+from studio.services.views import JobState, LmView, TakeView
 from studio.services.writing import CreateSample, Format, LmSampling, Score, ToCodes, Understand, Written
 from tests.jobs.fakes import Garage
 from tests.jobs.writers import CAPTION, Desk, HearingEngine
@@ -100,6 +100,9 @@ def test_a_take_is_scored_by_what_it_stored(writing: Studio, desk: Desk) -> None
     found = ask(writing, Score(take_id=take.id, sensitivity=0.1))
     assert (found.score, found.scores) == (0.7, {"caption": 0.75, "bpm": 0.5})
     assert (found.effective["take_id"], found.effective["score_scale"]) == (take.id, 0.1)
+    assert writing.writing.score_of(take.id) == found
+    again = ask(writing, Score(take_id=take.id, sensitivity=0.2))
+    assert writing.writing.score_of(take.id) == again != found
     plain = finish(writing, writing.generation.submit(FORM))
     (bare,) = writing.library.batch(plain.batch_id or "").takes
     with pytest.raises(InvalidRequest, match="made without Think and without codes of your own"):
@@ -157,6 +160,21 @@ def test_without_a_language_model_every_ask_and_think_says_why(
     (take,) = studio.library.batch(job.batch_id or "").takes
     assert (take.requested["use_cot_metas"], take.effective["use_cot_metas"]) == (True, False)
     studio.close()
+
+
+def test_every_take_is_scored_when_that_is_wanted_and_one_that_can_not_be_says_why(writing: Studio) -> None:
+    def takes(**form: object) -> list[TakeView]:
+        job = finish(writing, writing.generation.submit({**FORM, "auto_score": True, **form}))
+        assert job.error == ""
+        return list(writing.library.batch(job.batch_id or "").takes)
+
+    for take in takes(thinking=True, batch_size=2, score_scale=0.2):
+        found = writing.writing.score_of(take.id)
+        assert found is not None
+        assert (found.score, found.effective["score_scale"]) == (0.7, 0.2)
+    (bare,) = takes()
+    assert writing.writing.score_of(bare.id) is None
+    assert "not scored: audio_codes must be in a take that is scored" in str(bare.effective["notes"])
 
 
 def test_a_form_that_thinks(writing: Studio, desk: Desk) -> None:
