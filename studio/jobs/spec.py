@@ -36,6 +36,7 @@ class LanguageModel:
     name: str
     backend: str = "pt"
     fallback: bool = False  # pt may take the place of a backend that can't be used
+    device: str = ""  # empty: as the worker's settings say
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +101,7 @@ class _Stored(TypedDict):
     audio_format: str
     request: Mapping[str, object]
     thinking: NotRequired[Mapping[str, object] | None]
-    lm: NotRequired[dict[str, str] | None]
+    lm: NotRequired[Mapping[str, object] | None]
     score: NotRequired[float | None]
     take_id: str
     source: str
@@ -166,4 +167,14 @@ def _generate(stored: _Stored) -> Generate:
 
 def _lm(stored: _Stored) -> LanguageModel | None:
     lm = stored.get("lm")
-    return None if lm is None else LanguageModel(name=lm["name"], backend=lm["backend"], fallback=bool(lm["fallback"]))
+    return None if lm is None else language_model_from(lm)
+
+
+def language_model_from(stored: Mapping[str, object]) -> LanguageModel:
+    """Rebuild a language model's name and choices from what `dataclasses.asdict` gave after a way through JSON."""
+    return LanguageModel(
+        name=str(stored["name"]),
+        backend=str(stored["backend"]),
+        fallback=bool(stored["fallback"]),
+        device=str(stored.get("device", "")),
+    )

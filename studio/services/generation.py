@@ -89,7 +89,8 @@ class Generation:
         With `init_llm` the language model of that name (empty: the first found) is loaded after it, and what became of
         that is in `status().lm`, whatever it is; False unloads it and None leaves it as it is.
         """
-        lm = self._language_model(lm_name, lm_backend, lm_fallback) if init_llm else None
+        device = "" if setup is None else setup.device
+        lm = self._language_model(lm_name, lm_backend, lm_fallback, device) if init_llm else None
         names = [model.name for model in self._models.usable()]
         if model_name not in names:
             raise NotFound(f"no usable checkpoint called {model_name!r}; there are: {', '.join(names) or 'none'}")
@@ -117,10 +118,10 @@ class Generation:
             jobs = session.scalars(select(Job).where(*mine).order_by(Job.created_at, Job.id))
             return [self._view(session, job) for job in jobs]
 
-    def _language_model(self, name: str, backend: str, fallback: bool) -> LanguageModel:
+    def _language_model(self, name: str, backend: str, fallback: bool, device: str) -> LanguageModel:
         if backend not in list(BackendName):
             raise InvalidRequest("lm_backend", f"be {' or '.join(BackendName)}", backend)
-        return LanguageModel(name=self._models.choose_lm(name), backend=backend, fallback=fallback)
+        return LanguageModel(name=self._models.choose_lm(name), backend=backend, fallback=fallback, device=device)
 
     def _lm_for(self, thinking: Thinking, scored: bool) -> LanguageModel | None:
         """Think needs a language model; reasoning and scores are left out without one, and the takes say so."""
