@@ -69,11 +69,10 @@ class Handlers:
 
     def _write(self, payload: Write, lease: Lease, run: Run) -> None:
         found = answer(self._lm.require(payload.lm, run), payload.ask, run)
-        if not payload.take_id:
-            with lease.complete(found):
-                return
-        with lease.complete({**found, "take_id": payload.take_id}) as session:
-            if session.get(models.Take, payload.take_id) is not None:  # it may have been deleted meanwhile
+        if payload.take_id:
+            found["take_id"] = payload.take_id
+        with lease.complete(found) as session:
+            if session.get(models.Take, payload.take_id) is not None:  # a scored take may be deleted meanwhile
                 session.merge(self._score_row(payload.take_id, found))
 
     def _encode(self, payload: Encode, lease: Lease, run: Run) -> None:
@@ -145,7 +144,7 @@ class Handlers:
                 session.add(row)
                 if (score := scores[index]) is not None:
                     session.flush()
-                    session.add(self._score_row(row.id, score))
+                    session.add(self._score_row(row.id, {**score, "take_id": row.id}))
 
     def _score_row(self, take_id: str, found: models.Facts) -> models.QualityScore:
         total = float(str(found["score"]))
