@@ -8,14 +8,15 @@ from sqlalchemy import insert, select
 from sqlalchemy.orm import Session, UOWTransaction
 
 from studio.storage import words
-from studio.storage.models import Batch, Entry, Take
+from studio.storage.models import Batch, Entry, Origin, Take
+from studio.storage.states import Role
 from studio.storage.words import Words
 
 INSTRUMENTAL = "[instrumental]"  # what stands for lyrics where nobody sings; nobody looks for it
 
 
 def enter(session: Session, _context: UOWTransaction) -> None:
-    """Add entries for the takes a flush has just written; a listener of the writing sessions, so nobody can forget it."""
+    """Add entries for the takes a flush has just written; it listens to every writing session, so nobody can forget it."""
     takes = [row for row in session.new if isinstance(row, Take)]
     if not takes:
         return
@@ -35,13 +36,19 @@ def enter(session: Session, _context: UOWTransaction) -> None:
         }
         entry_id = connection.execute(insert(Entry).values(values).returning(Entry.id)).scalar_one()
         words.put(connection, entry_id, batch.user_id, words_of(take.requested, take.effective))
+        adapters = [
+            {"batch_id": take.batch_id, "take_id": take.id, "name": name[:255]} for name in _adapters(take.effective)
+        ]
+        if adapters:
+            more = {"role": Role.ADAPTER, "created_at": take.created_at}
+            connection.execute(insert(Origin), [{**one, **more} for one in adapters])
 
 
 def facts_of(requested: Mapping[str, object], effective: Mapping[str, object]) -> dict[str, object]:
     """Return the columns of an entry that a take's settings decide; what was used counts more than what was asked."""
     bpm = _first("bpm", effective, requested)
     return {
-        "adapter": _adapters(effective)[:255],
+        "adapter": " + ".join(_adapters(effective))[:255],
         "bpm": int(bpm) if isinstance(bpm, int | float) and not isinstance(bpm, bool) else None,
         "key_scale": str(_first("keyscale", effective, requested) or "")[:16],
     }
@@ -58,8 +65,8 @@ def _first(name: str, *settings: Mapping[str, object]) -> object:
     return next((each[name] for each in settings if each.get(name) not in (None, "")), None)
 
 
-def _adapters(effective: Mapping[str, object]) -> str:
+def _adapters(effective: Mapping[str, object]) -> list[str]:
     held = effective.get("adapters")
     if not effective.get("use_lora") or not isinstance(held, list):
-        return ""
-    return " + ".join(str(one["name"]) for one in held if isinstance(one, Mapping) and one.get("name"))
+        return []
+    return [str(one["name"]) for one in held if isinstance(one, Mapping) and one.get("name")]

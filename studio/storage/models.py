@@ -1,6 +1,6 @@
 """The tables: who asked (users), for what (batches), what came out (takes), and who is making it (jobs, workers).
 
-Around the takes lies what people do with them: entries with titles and stars, tags, collections, and where a take came from.
+Around the takes lies what people do with them: entries with titles and stars, tags, collections, and origins.
 """
 
 from __future__ import annotations

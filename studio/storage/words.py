@@ -16,7 +16,12 @@ from sqlalchemy import ColumnElement, Connection, column, delete, func, insert, 
 
 TABLE = "entry_words"
 WORDS = table(TABLE, *(column(name) for name in ("rowid", "title", "caption", "lyrics", "tags", "owner", "document")))
-WEIGHTS: Mapping[str, float] = {"title": 10.0, "caption": 2.0, "lyrics": 1.0, "tags": 5.0}  # of a hit, for the best match
+WEIGHTS: Mapping[str, float] = {
+    "title": 10.0,
+    "caption": 2.0,
+    "lyrics": 1.0,
+    "tags": 5.0,
+}  # of a hit, for the best match
 _SHORTEST_PREFIX = 2  # letters: with one, half of all words would match
 _ACCENTS = re.compile("[\u0300-\u036f]")
 _UNSPACED = re.compile("([\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0002ffff])")
@@ -76,7 +81,9 @@ def relevance(dialect: str, wanted: Sequence[Term]) -> ColumnElement[float]:
     if dialect == "postgresql":
         # Array of weights for D, C, B, A; see the migration for which text has which letter.
         weights = literal_column("'{0.1, 0.2, 0.5, 1.0}'::float4[]")
-        return func.ts_rank(weights, WORDS.c.document, func.to_tsquery(literal_column("'simple'"), _tsquery(wanted, None)))
+        return func.ts_rank(
+            weights, WORDS.c.document, func.to_tsquery(literal_column("'simple'"), _tsquery(wanted, None))
+        )
     return -func.bm25(literal_column(TABLE), *WEIGHTS.values(), 0.0)
 
 

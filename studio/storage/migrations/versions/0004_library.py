@@ -88,7 +88,9 @@ def _create_tags() -> None:
         sa.Column("name", sa.String(64), nullable=False),
         _id("user_id"),
         sa.PrimaryKeyConstraint("entry_id", "name", name="pk_entry_tags"),
-        sa.ForeignKeyConstraint(["entry_id"], ["entries.id"], name="fk_entry_tags_entry_id_entries", ondelete="CASCADE"),
+        sa.ForeignKeyConstraint(
+            ["entry_id"], ["entries.id"], name="fk_entry_tags_entry_id_entries", ondelete="CASCADE"
+        ),
         sa.ForeignKeyConstraint(["user_id"], ["users.id"], name="fk_entry_tags_user_id_users"),
     )
     op.create_index("ix_entry_tags_user_id_name_entry_id", "entry_tags", ["user_id", "name", "entry_id"])
@@ -166,9 +168,11 @@ def _fill() -> None:
     connection = op.get_bind()
     query = sa.text(
         "SELECT t.id AS take_id, t.batch_id, t.created_at, t.requested, t.effective, b.user_id, b.task, b.model "
-        "FROM takes t JOIN batches b ON b.id = t.batch_id ORDER BY t.created_at, t.batch_id, t.\"index\""
+        'FROM takes t JOIN batches b ON b.id = t.batch_id ORDER BY t.created_at, t.batch_id, t."index"'
     ).columns(created_at=sa.DateTime(timezone=True), requested=sa.JSON(), effective=sa.JSON())
-    kept = sa.table("entries", *(sa.column(name) for name in _ENTRY), sa.column("created_at", sa.DateTime(timezone=True)))
+    kept = sa.table(
+        "entries", *(sa.column(name) for name in _ENTRY), sa.column("created_at", sa.DateTime(timezone=True))
+    )
     found = sa.table("entry_words", *(sa.column(name) for name in ("rowid", *_TEXTS)))
     for number, rows in enumerate(_chunks(connection.execute(query).mappings())):
         numbered = list(enumerate(rows, start=1 + number * _CHUNK))
