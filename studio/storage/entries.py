@@ -16,7 +16,7 @@ INSTRUMENTAL = "[instrumental]"  # what stands for lyrics where nobody sings; no
 
 
 def enter(session: Session, _context: UOWTransaction) -> None:
-    """Add entries for the takes a flush has just written; it listens to every writing session, so nobody can forget it."""
+    """Add entries for the takes a flush has just written; it listens to every writing session."""
     takes = [row for row in session.new if isinstance(row, Take)]
     if not takes:
         return

@@ -80,7 +80,7 @@ def relevance(dialect: str, wanted: Sequence[Term]) -> ColumnElement[float]:
     """Return how well a row matches; the higher the better."""
     if dialect == "postgresql":
         # Array of weights for D, C, B, A; see the migration for which text has which letter.
-        weights = literal_column("'{0.1, 0.2, 0.5, 1.0}'::float4[]")
+        weights: ColumnElement[object] = literal_column("'{0.1, 0.2, 0.5, 1.0}'::float4[]")
         return func.ts_rank(
             weights, WORDS.c.document, func.to_tsquery(literal_column("'simple'"), _tsquery(wanted, None))
         )
