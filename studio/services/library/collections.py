@@ -46,7 +46,7 @@ class Collections:
         with self._shelf.database.read() as session:
             return [
                 CollectionView(id=row.id, name=row.name, takes=takes, created_at=row.created_at)
-                for row, takes in session.execute(query).tuples()
+                for row, takes in session.execute(query)
             ]
 
     def create(self, name: str) -> str:
@@ -64,7 +64,7 @@ class Collections:
         name = named("collection", name, MAX_NAME)
         with self._shelf.database.write() as session:
             found = self._find(session, collection_id)
-            if found.name != name:
+            if found.name.lower() != name.lower():
                 self._check_new(session, name)
             found.name = name
 

@@ -99,7 +99,7 @@ class Archives:
         """Give the takes that are this person's, some at a time, in the order asked for."""
         for start in range(0, len(take_ids), _ROWS):
             some = take_ids[start : start + _ROWS]
-            query = select(Take).where(Take.id.in_(some)).options(with_entry())
+            query = select(Take).where(Take.id.in_(some)).options(*with_entry())
             with self._database.read() as session:
                 rows = {take.id: take for take in session.scalars(query)}
                 found = [rows[one] for one in some if one in rows]

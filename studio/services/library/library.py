@@ -107,8 +107,9 @@ class Library:
         return Batch.user_id == self._user_id
 
     def _shown(self) -> Select[Batch]:
-        takes = selectinload(Batch.takes).options(with_entry())
-        return select(Batch).where(self._mine()).options(takes, selectinload(Batch.jobs))
+        entry = selectinload(Batch.takes).joinedload(Take.entry)
+        more = entry.selectinload(Entry.tags), entry.selectinload(Entry.places), selectinload(Batch.jobs)
+        return select(Batch).where(self._mine()).options(*more)
 
     def _put_away(self) -> Select[str]:
         """Select the batches whose takes are all in the trash; it starts from the trash, for that is small."""
@@ -123,7 +124,7 @@ class Library:
         return batch
 
     def _take(self, session: Session, take_id: str) -> Take:
-        take = session.get(Take, take_id, options=[with_entry(), selectinload(Take.batch)])
+        take = session.get(Take, take_id, options=[*with_entry(), selectinload(Take.batch)])
         if take is None or take.batch.user_id != self._user_id:
             raise NotFound(f"there is no take {take_id!r}")
         return take

@@ -108,7 +108,15 @@ class Families:
 
     def _relatives(self, session: Session, take_ids: Sequence[str]) -> dict[str, Relative]:
         caption = Take.requested["caption"].as_string().label("caption")
-        columns = (Entry.take_id, Entry.title, Entry.deleted_at, Entry.created_at, Take.index, Take.seed, caption)
+        columns = (
+            Entry.take_id,
+            Entry.title,
+            Entry.deleted_at,
+            Entry.created_at,
+            Take.index.label("place"),
+            Take.seed,
+            caption,
+        )
         query = select(*columns).join(Entry.take)
         rows = session.execute(query.where(Entry.take_id.in_(take_ids), Entry.user_id == self._shelf.user_id))
         return {
@@ -116,7 +124,7 @@ class Families:
                 id=row.take_id,
                 take_id=row.take_id,
                 name=row.title or row.caption or "",
-                index=row.index,
+                index=row.place,
                 seed=row.seed,
                 created_at=row.created_at,
                 trashed=row.deleted_at is not None,
@@ -166,5 +174,5 @@ def _children(session: Session, take_ids: Sequence[str]) -> list[_Found]:
 def _links(session: Session, wanted: ColumnElement[bool]) -> list[_Found]:
     query = select(Origin.parent_id, Origin.name, Take.id, Origin.role).join(Take, Take.batch_id == Origin.batch_id)
     query = query.where(wanted, or_(Origin.take_id.is_(None), Origin.take_id == Take.id))
-    rows = session.execute(query.order_by(Origin.id, Take.index).limit(MOST + 1)).tuples()
+    rows = session.execute(query.order_by(Origin.id, Take.index).limit(MOST + 1))
     return [_Found(parent_id, name, child_id, role) for parent_id, name, child_id, role in rows]

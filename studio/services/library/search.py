@@ -65,7 +65,8 @@ class Search:
         with self._database.read() as session:
             part = ordered(self._dialect, hits(self._dialect, query, self._user_id), query).limit(limit)
             numbers = session.scalars(part).all()
-            names = dict(session.execute(select(Entry.id, Entry.take_id).where(Entry.id.in_(numbers))).tuples().all())
+            rows = session.execute(select(Entry.id, Entry.take_id).where(Entry.id.in_(numbers)))
+            names = {number: take_id for number, take_id in rows}
         return [names[number] for number in numbers]
 
     def facets(self, query: Query) -> Facets:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import cast
 
 from sqlalchemy import select
-from sqlalchemy.orm import Session, joinedload, selectinload
+from sqlalchemy.orm import Session, joinedload
 from sqlalchemy.orm.interfaces import ORMOption
 
 from studio.jobs.spec import JobKind
@@ -14,15 +14,15 @@ from studio.services.views import BatchView, TakeView
 from studio.storage.models import Batch, Entry, Job, Take
 
 
-def with_entry() -> ORMOption:
+def with_entry() -> tuple[ORMOption, ...]:
     """Load what a view of a take needs along with it."""
     entry = joinedload(Take.entry)
-    return entry.options(selectinload(Entry.tags), selectinload(Entry.places))
+    return entry.selectinload(Entry.tags), entry.selectinload(Entry.places)
 
 
 def takes_of(session: Session, entry_ids: Sequence[int]) -> tuple[TakeView, ...]:
     """Return the takes of entries in the order given."""
-    query = select(Take).join(Take.entry).where(Entry.id.in_(entry_ids)).options(with_entry())
+    query = select(Take).join(Take.entry).where(Entry.id.in_(entry_ids)).options(*with_entry())
     found = {take.entry.id: take for take in session.scalars(query) if take.entry is not None}
     return tuple(take_view(found[number]) for number in entry_ids)
 

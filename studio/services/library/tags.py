@@ -25,7 +25,7 @@ class Tags:
         query = select(Tag.name, func.count()).join(Entry, Entry.id == Tag.entry_id)
         query = query.where(Tag.user_id == self._shelf.user_id, Entry.deleted_at.is_(None))
         with self._shelf.database.read() as session:
-            return dict(session.execute(query.group_by(Tag.name).order_by(Tag.name)).tuples().all())
+            return {name: takes for name, takes in session.execute(query.group_by(Tag.name).order_by(Tag.name))}
 
     def add(self, take_ids: Sequence[str], name: str) -> None:
         """Put a tag on takes; those that have it keep it. Raises NotFound, InvalidRequest."""
