@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 import anyio.to_thread
 import streamlit as st
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
+from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from studio.config import ROOT, Settings
@@ -40,6 +40,16 @@ def audio(request: Request) -> Response:
         filename=file.filename if saving else None,
         headers={"X-Content-Type-Options": "nosniff", "Cache-Control": "private, max-age=3600"},
     )
+
+
+def archive(request: Request) -> Response:
+    """Send many takes as one zip while it is written."""
+    try:
+        found = runtime.studio().archives.open(request.path_params["token"])
+    except LinkExpired:
+        return PlainTextResponse("This link has expired. Open the page again.", status_code=403)
+    headers = {"Content-Disposition": f'attachment; filename="{found.filename}"', "Cache-Control": "private, no-store"}
+    return StreamingResponse(found.chunks, media_type="application/zip", headers=headers)
 
 
 def health(_request: Request) -> Response:
@@ -123,6 +133,7 @@ def _say(text: str, *, error: bool = False) -> None:
 
 ROUTES = (
     Route("/api/audio/{token}", audio, methods=["GET", "HEAD"]),
+    Route("/api/zip/{token}", archive),
     Route("/api/health", health),
 )
 app = st.App(ROOT / "Home.py", routes=ROUTES, lifespan=lifespan, on_script_error=notices.unexpected)

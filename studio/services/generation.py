@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -16,6 +16,7 @@ from studio.errors import InvalidRequest, NotFound
 from studio.jobs.queue import Queue
 from studio.jobs.spec import Generate, Initialize, LanguageModel
 from studio.services.forms import audio_format, auto_score, build_request, build_thinking, complete_form
+from studio.services.library.lineage import Parent, record
 from studio.services.models import Models
 from studio.services.views import JobState, JobView, ModelView
 from studio.storage.database import Database
@@ -43,8 +44,8 @@ class Generation:
         self._wake = wake
         self._clock = clock
 
-    def submit(self, form: Mapping[str, object]) -> str:
-        """Store a batch and its job, both or neither, and return the job's id.
+    def submit(self, form: Mapping[str, object], parents: Sequence[Parent] = ()) -> str:
+        """Store a batch and its job, both or neither, and return the job's id; `parents` are what it is made from.
 
         Raises InvalidRequest naming field, rule and value, and ModelNotReady, also for Think without a language model;
         nothing is stored then. The other help of the language model is given when it is there.
@@ -66,6 +67,7 @@ class Generation:
         with self._database.write() as session:
             session.add(batch)
             session.flush()
+            record(session, batch, parents, batch.created_at)
             payload = Generate(
                 model=model.name, audio_format=wanted, request=request, thinking=thinking, lm=lm, score=score
             )

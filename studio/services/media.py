@@ -37,7 +37,7 @@ class Media:
     """Signs links to takes and finds the file behind a link."""
 
     def __init__(self, secret: str, database: Database, artifacts: ArtifactStore, clock: Clock) -> None:
-        self._signer = _Signer(secret, clock)
+        self._signer = Signer(secret, clock, "studio.media")
         self._database = database
         self._artifacts = artifacts
 
@@ -71,11 +71,11 @@ class Media:
         return take
 
 
-class _Signer(TimestampSigner):
+class Signer(TimestampSigner):
     """Signs with the start of the present hour, see STABLE."""
 
-    def __init__(self, secret: str, clock: Clock) -> None:
-        super().__init__(secret, salt="studio.media")
+    def __init__(self, secret: str, clock: Clock, salt: str) -> None:
+        super().__init__(secret, salt=salt)
         self._clock = clock
 
     def get_timestamp(self) -> int:

@@ -12,7 +12,8 @@ from studio.jobs.resident_lm import LmFactory, load_planner
 from studio.jobs.worker import Worker
 from studio.services.generation import Generation
 from studio.services.library import Library
-from studio.services.media import Media, signing_secret
+from studio.services.library.download import Archives
+from studio.services.media import Media, Signer, signing_secret
 from studio.services.models import Models
 from studio.services.views import LmView, ModelView, StatusView
 from studio.services.writing import Writing
@@ -45,10 +46,11 @@ class Studio:
         self._models = Models(settings, database, clock)
         queue = Queue(database, lease_seconds=settings.lease_seconds, clock=clock)
         self.generation = Generation(database, queue, self._models, user_id=user_id, wake=self._wake, clock=clock)
-        artifacts = ArtifactStore(settings.artifacts_dir)
+        secret, artifacts = signing_secret(settings), ArtifactStore(settings.artifacts_dir)
         self.writing = Writing(database, queue, self._models, artifacts, user_id=user_id, wake=self._wake)
-        self.library = Library(database, user_id=user_id)
-        self.media = Media(signing_secret(settings), database, artifacts, clock)
+        self.media = Media(secret, database, artifacts, clock)
+        self.archives = Archives(Signer(secret, clock, "studio.zip"), database, artifacts)
+        self.library = Library(database, user_id=user_id, artifacts=artifacts, archives=self.archives, clock=clock)
 
     def status(self) -> StatusView:
         """Return whether music can be made now, and with what."""

@@ -121,6 +121,14 @@ class TakeView:
     effective: Mapping[str, object]
     timings: Mapping[str, float]  # seconds
     created_at: datetime
+    task: str = ""
+    model: str = ""
+    title: str = ""  # what its owner calls it
+    rating: int = 0  # stars from 1 to 5; 0 = none given
+    favourite: bool = False
+    tags: tuple[str, ...] = ()
+    collections: tuple[str, ...] = ()  # ids
+    deleted_at: datetime | None = None  # when it went to the trash
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,4 +142,4 @@ class BatchView:
     error: str
     form: Mapping[str, object]  # the form exactly as submitted; Apply restores it
     created_at: datetime
-    takes: tuple[TakeView, ...]
+    takes: tuple[TakeView, ...]  # those that are not in the trash

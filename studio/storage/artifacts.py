@@ -64,6 +64,14 @@ class ArtifactStore:
         path = self.path(folder)
         return {entry.name for entry in path.iterdir()} if path.is_dir() else set()
 
+    def discard(self, key: str) -> None:
+        """Delete the file of `key`, and its folder when that is empty now; a file that is gone already is fine."""
+        path = self.path(key)
+        with _explained():
+            path.unlink(missing_ok=True)
+            if path.parent != self._root and path.parent.is_dir() and not any(path.parent.iterdir()):
+                path.parent.rmdir()
+
     def remove(self, folder: str) -> None:
         """Delete `folder` with everything in it."""
         shutil.rmtree(self.path(folder), ignore_errors=True)

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from studio.errors import StorageError
+from studio.storage.entries import enter
 
 BUSY_TIMEOUT = 15.0  # seconds to wait for another writer
 _WRITES = "studio_writes"
@@ -26,6 +27,7 @@ class Database:
         self._writer = self.engine.execution_options(**{_WRITES: True})
         self._readers = sessionmaker(self.engine, expire_on_commit=False)
         self._writers = sessionmaker(self._writer, expire_on_commit=False)
+        event.listen(self._writers, "after_flush", enter)
 
     @contextmanager
     def read(self) -> Iterator[Session]:

@@ -1,4 +1,7 @@
-"""The tables: who asked (users), for what (batches), what came out (takes), and who is making it (jobs, workers)."""
+"""The tables: who asked (users), for what (batches), what came out (takes), and who is making it (jobs, workers).
+
+Around the takes lies what people do with them: entries with titles and stars, tags, collections, and origins.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from typing import ClassVar
 from sqlalchemy import JSON, BigInteger, Enum, ForeignKey, Index, MetaData, String, Text, UniqueConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
-from studio.storage.states import JobState, WorkerState
+from studio.storage.states import JobState, Role, WorkerState
 from studio.storage.times import UtcDateTime
 
 # Alembic can alter a constraint only by name, and SQLite gives none of its own.
@@ -88,6 +91,88 @@ class Take(Base):
     created_at: Mapped[datetime]
 
     batch: Mapped[Batch] = relationship(back_populates="takes")
+    entry: Mapped[Entry | None] = relationship(back_populates="take")  # None only until the take is stored
+
+
+class Entry(Base):
+    """A take in its owner's library: what the person did with it, and narrow copies of the facts a search filters by.
+
+    The copies never go stale, for a take's settings never change; a search reads these rows only, not the wide ones
+    with JSON. Every take gets its entry when it is stored, see studio.storage.entries. Its number is also the row of
+    its words in the full-text index.
+    """
+
+    __tablename__ = "entries"
+    __table_args__ = (
+        Index(None, "user_id", "deleted_at", "id"),
+        Index(None, "user_id", "rating", "id"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)  # the newer, the higher: pages are cut by it
+    take_id: Mapped[str] = mapped_column(ForeignKey("takes.id"), unique=True)
+    batch_id: Mapped[str] = mapped_column(ForeignKey("batches.id"), index=True)
+    user_id: Mapped[str] = mapped_column(ForeignKey("users.id"))
+    created_at: Mapped[datetime]
+    task: Mapped[str] = mapped_column(String(16))
+    model: Mapped[str] = mapped_column(String(255))
+    adapter: Mapped[str] = mapped_column(String(255), default="")  # the LoRA in use; several are joined by " + "
+    bpm: Mapped[int | None]  # as used, else as asked for
+    key_scale: Mapped[str] = mapped_column(String(16), default="")
+    title: Mapped[str] = mapped_column(String(200), default="")
+    rating: Mapped[int] = mapped_column(default=0)  # stars, 0 = none given
+    favourite: Mapped[bool] = mapped_column(default=False)
+    deleted_at: Mapped[datetime | None]  # when it went to the trash
+
+    take: Mapped[Take] = relationship(back_populates="entry")
+    tags: Mapped[list[Tag]] = relationship(order_by="Tag.name", passive_deletes=True)
+    places: Mapped[list[CollectionEntry]] = relationship(passive_deletes=True)
+
+
+class Tag(Base):
+    """A word a person put on a take."""
+
+    __tablename__ = "entry_tags"
+    __table_args__ = (Index(None, "user_id", "name", "entry_id"),)
+
+    entry_id: Mapped[int] = mapped_column(ForeignKey("entries.id", ondelete="CASCADE"), primary_key=True)
+    name: Mapped[str] = mapped_column(String(64), primary_key=True)
+    user_id: Mapped[str] = mapped_column(ForeignKey("users.id"))  # the entry's, so that one index finds a person's tag
+
+
+class Collection(Base):
+    """A named group of takes, such as an album in the making."""
+
+    __tablename__ = "collections"
+    __table_args__ = (UniqueConstraint("user_id", "name"),)
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True, default=new_id)
+    user_id: Mapped[str] = mapped_column(ForeignKey("users.id"))
+    name: Mapped[str] = mapped_column(String(100))
+    created_at: Mapped[datetime]
+
+
+class CollectionEntry(Base):
+    """A take's place in a collection."""
+
+    __tablename__ = "collection_entries"
+
+    collection_id: Mapped[str] = mapped_column(ForeignKey("collections.id", ondelete="CASCADE"), primary_key=True)
+    entry_id: Mapped[int] = mapped_column(ForeignKey("entries.id", ondelete="CASCADE"), primary_key=True, index=True)
+    added_at: Mapped[datetime]
+
+
+class Origin(Base):
+    """One thing a batch was made from: another take, or an adapter or file that only has a name."""
+
+    __tablename__ = "origins"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    batch_id: Mapped[str] = mapped_column(ForeignKey("batches.id"), index=True)
+    take_id: Mapped[str | None] = mapped_column(ForeignKey("takes.id"))  # when it holds for one take of the batch only
+    parent_id: Mapped[str | None] = mapped_column(ForeignKey("takes.id"), index=True)
+    name: Mapped[str] = mapped_column(String(255), default="")  # of what is no take, or is one no more
+    role: Mapped[Role] = mapped_column(_word(Role))
+    created_at: Mapped[datetime]
 
 
 class QualityScore(Base):

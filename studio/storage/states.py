@@ -23,3 +23,13 @@ class WorkerState(StrEnum):
     READY = "ready"
     FAILED = "failed"  # alive, the last load failed
     GONE = "gone"  # no worker has been heard of lately; never stored
+
+
+class Role(StrEnum):
+    """What a take was to another one that was made from it."""
+
+    SOURCE = "source"  # its audio was edited, covered, continued
+    REFERENCE = "reference"  # its sound was the model
+    CODES = "codes"  # its 5 Hz codes were followed
+    ADAPTER = "adapter"  # a LoRA was in use; it is no take, so it only has a name
+    SETTINGS = "settings"  # its settings were copied into the form

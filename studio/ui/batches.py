@@ -5,9 +5,56 @@ from __future__ import annotations
 import streamlit as st
 
 from studio.services.views import BatchView, JobState, ModelView
-from studio.ui import fields, jobs, player
+from studio.ui import fields, jobs
 from studio.ui.fields import FIELDS
-from studio.ui.text import _, moment, plain, plural, snippet
+from studio.ui.history import bin as trash
+from studio.ui.history import picking, shelf
+from studio.ui.runtime import studio
+from studio.ui.text import _, moment, plain, plural, seconds, snippet
+
+PAGE = 10
+TRAIL = "history.trail"  # the batch ids after which the pages on the way here began
+_ENDED = (JobState.DONE, JobState.FAILED, JobState.CANCELLED)
+
+
+def pages(model: ModelView | None) -> None:
+    """Draw every batch page by page, newest first, or the way to a first song."""
+    trail: list[str] = st.session_state.setdefault(TRAIL, [])
+    found = list(studio().library.batches(limit=PAGE + 1, before=trail[-1] if trail else None))
+    shown = found[:PAGE]
+    if not shown:
+        st.info(
+            _("Nothing here yet. Every batch you generate is kept here with its settings."),
+            icon=":material/headphones:",
+        )
+        st.page_link("pages/generate.py", label=_("Make your first song"), icon=":material/play_arrow:")
+    else:
+        st.caption(plural("{n} batch, newest first", "{n} batches, newest first", studio().library.count()))
+    for batch in shown:
+        full(batch, model)
+    if trail or len(found) > PAGE:
+        _turn(trail, shown[-1].id if len(found) > PAGE else None)
+    if shown:
+        _everything()
+
+
+def _turn(trail: list[str], last: str | None) -> None:
+    with st.container(horizontal=True, horizontal_alignment="center"):
+        st.button(_("Newer"), key="history.newer", on_click=trail.pop, disabled=not trail)
+        st.button(
+            _("Older"),
+            key="history.older",
+            on_click=trail.append,
+            args=[last] if last else [],
+            disabled=last is None,
+        )
+
+
+def _everything() -> None:
+    with st.expander(_("All Generated Files"), icon=":material/folder_zip:"):
+        st.caption(_("Every take of every batch with its settings; the trash is left out."))
+        st.link_button(_("Download everything as one zip"), picking.address(studio().library.everything_zip_link()))
+        trash.clear_all()
 
 
 def head(batch: BatchView) -> None:
@@ -29,9 +76,14 @@ def full(batch: BatchView, model: ModelView | None) -> None:
     """Draw a batch with players, complete settings and both ways to use them again."""
     with st.container(border=True, key=f"batch.{batch.id}"):
         head(batch)
-        player.cards(batch.takes)
+        shelf.takes(batch.takes, model, with_head=False)
         with st.expander(_("Settings")):
             _settings(batch)
+        if batch.takes:
+            with st.expander(_("Batch Results & Generation Details")):
+                _details(batch)
+        elif batch.state in _ENDED:
+            trash.forget(batch.id)
         with st.container(horizontal=True):
             again = st.button(
                 _("Apply These Settings to UI"),
@@ -64,3 +116,21 @@ def _settings(batch: BatchView) -> None:
         if text := str(batch.form.get(name, "")):
             st.caption(fields.label(name))
             st.code(text, language=None, wrap_lines=True)
+
+
+def _details(batch: BatchView) -> None:
+    """Repeat what the batch took, and hand out its files."""
+    ids = [take.id for take in batch.takes]
+    st.link_button(_("Download this batch as zip"), picking.address(studio().library.zip_link(ids)))
+    walls = [take.timings.get("wall", take.timings.get("total", 0.0)) for take in batch.takes]
+    st.caption(_("{n} takes, {mean} each on average").format(n=len(walls), mean=seconds(max(walls) / len(walls))))
+    names = dict.fromkeys(name for take in batch.takes for name in take.timings)
+    lines = [f"{plain(name)}: **{plain(seconds(batch.takes[0].timings.get(name, 0.0)))}**" for name in names]
+    st.markdown("  \n".join(lines))
+    st.button(
+        _("Move this batch to the trash"),
+        key=f"trash.{batch.id}",
+        icon=":material/delete:",
+        on_click=picking.put_away,
+        args=[ids],
+    )

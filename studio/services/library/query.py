@@ -1,0 +1,105 @@
+"""What a person looks for: words, facets and an order, as SQL over the narrow entries."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from sqlalchemy import ColumnElement, Select, and_, select
+
+from studio.storage.models import CollectionEntry, Entry, Tag
+from studio.storage.words import WORDS, Term, matching, relevance, terms
+
+
+class Order(StrEnum):
+    """Which take comes first."""
+
+    NEWEST = "newest"
+    OLDEST = "oldest"
+    BEST_RATED = "best rated"
+    BEST_MATCH = "best match"  # of the words; without words it is the newest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Query:
+    """Words and facets; within one facet any choice will do, between facets all must hold, and so must all tags."""
+
+    text: str = ""
+    tasks: tuple[str, ...] = ()
+    models: tuple[str, ...] = ()
+    adapters: tuple[str, ...] = ()  # "" = made without one
+    keys: tuple[str, ...] = ()
+    users: tuple[str, ...] = ()  # ids; only where everybody's takes are searched
+    bpm: tuple[float | None, float | None] = (None, None)  # from, to
+    rating: int = 0  # stars at least
+    favourites: bool = False
+    tags: tuple[str, ...] = ()
+    collection: str = ""  # id
+    since: datetime | None = None
+    until: datetime | None = None  # exclusive
+    trashed: bool = False  # what is in the trash instead of what is not
+    order: Order = Order.NEWEST
+
+    @property
+    def narrows(self) -> bool:
+        """Whether anything at all is asked for."""
+        return self not in (Query(order=self.order), Query(order=self.order, trashed=True))
+
+
+def hits(dialect: str, query: Query, user_id: str | None) -> Select[int]:
+    """Return the statement for the ids of matching entries, unordered; `user_id` None searches everybody's."""
+    found = select(Entry.id)
+    if wanted := terms(query.text):
+        # WORDS first: FTS5 then walks its own hits, newest first, and stops when the page is full.
+        found = select(Entry.id).select_from(WORDS.join(Entry, Entry.id == WORDS.c.rowid))
+        found = found.where(matching(dialect, wanted, user_id))
+    return found.where(*_conditions(query, user_id))
+
+
+def ordered(dialect: str, found: Select[int], query: Query) -> Select[int]:
+    """Put hits into the order that `query` asks for; ties go to the newest."""
+    wanted = terms(query.text)
+    number = WORDS.c.rowid if wanted else Entry.id
+    if query.order == Order.OLDEST:
+        return found.order_by(number)
+    if query.order == Order.BEST_RATED:
+        return found.order_by(Entry.rating.desc(), Entry.id.desc())
+    if query.order == Order.BEST_MATCH and _rankable(wanted):
+        return found.order_by(relevance(dialect, wanted).desc(), Entry.id.desc())
+    return found.order_by(number.desc())
+
+
+def _rankable(wanted: tuple[Term, ...]) -> bool:
+    return any(not term.excluded for term in wanted)
+
+
+def _conditions(query: Query, user_id: str | None) -> list[ColumnElement[bool]]:
+    low, high = query.bpm
+    wanted: list[ColumnElement[bool] | None] = [
+        None if user_id is None else Entry.user_id == user_id,
+        Entry.deleted_at.is_not(None) if query.trashed else Entry.deleted_at.is_(None),
+        Entry.user_id.in_(query.users) if query.users else None,
+        Entry.task.in_(query.tasks) if query.tasks else None,
+        Entry.model.in_(query.models) if query.models else None,
+        Entry.adapter.in_(query.adapters) if query.adapters else None,
+        Entry.key_scale.in_(query.keys) if query.keys else None,
+        None if low is None else Entry.bpm >= low,
+        None if high is None else Entry.bpm <= high,
+        Entry.rating >= query.rating if query.rating else None,
+        Entry.favourite.is_(True) if query.favourites else None,
+        None if query.since is None else Entry.created_at >= query.since,
+        None if query.until is None else Entry.created_at < query.until,
+        _collected(query.collection) if query.collection else None,
+        *(_tagged(name, user_id) for name in query.tags),
+    ]
+    return [condition for condition in wanted if condition is not None]
+
+
+def _collected(collection_id: str) -> ColumnElement[bool]:
+    return Entry.id.in_(select(CollectionEntry.entry_id).where(CollectionEntry.collection_id == collection_id))
+
+
+def _tagged(name: str, user_id: str | None) -> ColumnElement[bool]:
+    mine = Tag.name == name if user_id is None else and_(Tag.user_id == user_id, Tag.name == name)
+    return Entry.id.in_(select(Tag.entry_id).where(mine))

@@ -1,0 +1,110 @@
+"""The trash: what is put there can be had back until it is emptied; then rows and files are gone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import ColumnElement, delete, func, select, update
+from sqlalchemy.orm import Session
+
+from studio.errors import InvalidRequest, NotFound
+from studio.services.library.shelf import Shelf
+from studio.storage import words
+from studio.storage.artifacts import ArtifactStore
+from studio.storage.models import Batch, Entry, Job, Origin, Take
+from studio.storage.states import JobState
+
+CHUNK = 500  # rows a statement names
+_ENDED = (JobState.DONE, JobState.FAILED, JobState.CANCELLED)
+
+
+class Trash:
+    """Puts takes away, gives them back, and empties itself when told to."""
+
+    def __init__(self, shelf: Shelf, artifacts: ArtifactStore) -> None:
+        self._shelf = shelf
+        self._artifacts = artifacts
+
+    def put(self, take_ids: Sequence[str]) -> None:
+        """Move takes to the trash; those in it stay. Raises NotFound."""
+        with self._shelf.database.write() as session:
+            for entry in self._shelf.entries(session, take_ids):
+                entry.deleted_at = entry.deleted_at or self._shelf.clock()
+
+    def put_all(self) -> int:
+        """Move every take to the trash and return their number."""
+        everything = update(Entry).where(self._mine(), Entry.deleted_at.is_(None))
+        with self._shelf.database.write() as session:
+            return session.connection().execute(everything.values(deleted_at=self._shelf.clock())).rowcount
+
+    def restore(self, take_ids: Sequence[str]) -> None:
+        """Take takes out of the trash; those that aren't in it stay. Raises NotFound."""
+        with self._shelf.database.write() as session:
+            for entry in self._shelf.entries(session, take_ids):
+                entry.deleted_at = None
+
+    def restore_all(self) -> int:
+        """Take everything out of the trash and return the number of takes."""
+        everything = update(Entry).where(self._mine(), Entry.deleted_at.is_not(None))
+        with self._shelf.database.write() as session:
+            return session.connection().execute(everything.values(deleted_at=None)).rowcount
+
+    def count(self) -> int:
+        """Return how many takes are in the trash."""
+        query = select(func.count()).select_from(Entry).where(self._mine(), Entry.deleted_at.is_not(None))
+        with self._shelf.database.read() as session:
+            return session.scalars(query).one()
+
+    def empty(self) -> int:
+        """Delete what is in the trash for good, rows first, then files, and return the number of takes."""
+        removed = 0
+        while keys := self._delete_some():
+            removed += len(keys)
+            for key in keys:
+                self._artifacts.discard(key)
+        return removed
+
+    def forget_batch(self, batch_id: str) -> None:
+        """Delete a batch that has no take, such as a failed one, for good.
+
+        Raises NotFound, and InvalidRequest for one that has takes or still waits or runs.
+        """
+        with self._shelf.database.write() as session:
+            batch = session.get(Batch, batch_id)
+            if batch is None or batch.user_id != self._shelf.user_id:
+                raise NotFound(f"there is no batch {batch_id!r}")
+            if not _delete_empty(session, [batch_id]):
+                raise InvalidRequest("batch", "be ended and without takes to be deleted at once", batch_id)
+
+    def _delete_some(self) -> list[str]:
+        """Delete the rows of some takes of the trash and return the keys of their files."""
+        oldest = select(Entry.id, Entry.take_id, Entry.batch_id, Entry.title, Take.key, Take.requested)
+        oldest = oldest.join(Entry.take).where(self._mine(), Entry.deleted_at.is_not(None))
+        with self._shelf.database.write() as session:
+            rows = session.execute(oldest.order_by(Entry.deleted_at, Entry.id).limit(CHUNK)).all()
+            takes = [row.take_id for row in rows]
+            for row in rows:
+                name = row.title or str(row.requested.get("caption") or "")
+                session.execute(
+                    update(Origin).where(Origin.parent_id == row.take_id).values(parent_id=None, name=name[:255])
+                )
+            words.drop(session.connection(), [row.id for row in rows])
+            session.execute(delete(Origin).where(Origin.take_id.in_(takes)))
+            session.execute(delete(Entry).where(Entry.take_id.in_(takes)))
+            session.execute(delete(Take).where(Take.id.in_(takes)))
+            _delete_empty(session, sorted({row.batch_id for row in rows}))
+            return [row.key for row in rows]
+
+    def _mine(self) -> ColumnElement[bool]:
+        return Entry.user_id == self._shelf.user_id
+
+
+def _delete_empty(session: Session, batch_ids: Sequence[str]) -> int:
+    """Delete those batches that have no take and whose jobs have ended; return their number."""
+    held = select(Take.batch_id).where(Take.batch_id.in_(batch_ids))
+    awaited = select(Job.batch_id).where(Job.batch_id.in_(batch_ids), Job.state.not_in(_ENDED))
+    kept = {*session.scalars(held), *session.scalars(awaited)}
+    gone = [batch_id for batch_id in batch_ids if batch_id not in kept]
+    for table, column in ((Origin, Origin.batch_id), (Job, Job.batch_id), (Batch, Batch.id)):
+        session.execute(delete(table).where(column.in_(gone)))
+    return len(gone)

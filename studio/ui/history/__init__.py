@@ -1,0 +1,1 @@
+"""The pieces of the History page: looking for takes, what can be done with one or several, the trash, families."""

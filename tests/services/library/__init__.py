@@ -1,0 +1,1 @@
+"""Tests of the library's rooms, each on SQLite and on PostgreSQL."""
