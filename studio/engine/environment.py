@@ -17,19 +17,20 @@ from studio.engine.checkpoint import resolve
 from studio.engine.manifest import WEIGHTS, read_manifest, sha256
 from studio.errors import CheckpointError, NotFound
 
+MODEL_SUM = "model_sha256"
 PACKAGES = ("studio", "torch", "diffusers", "transformers", "peft", "torchao", "numpy", "soundfile", "soxr")
 _KEPT = ("device", "dtype", "attention", "compiled", "offload_to_cpu", "offload_dit_to_cpu", "quantization")
 
 
-def environment_of(model: str, loaded: Mapping[str, object], dirs: Iterable[Path]) -> dict[str, object]:
+def environment_of(model: str, loaded: Mapping[str, object]) -> dict[str, object]:
     """Return the flat JSON-ready record of what makes takes now; `loaded` is Engine.status.
 
-    The weights are summed at the first call for a checkpoint, a second a gigabyte or so.
+    The sum of the weights is not in it, for it takes time: see `weights_sum`.
     """
     adapters = loaded.get("adapters")
     return {
         "model": model,
-        "model_sha256": weights_sum(model, dirs),
+        MODEL_SUM: "",
         "adapters": adapters if isinstance(adapters, list) else [],
         **{f"package {name}": found for name in PACKAGES if (found := _version(name))},
         "python": platform.python_version(),
@@ -50,7 +51,10 @@ def changes(then: Mapping[str, object], now: Mapping[str, object]) -> list[dict[
 
 
 def weights_sum(model: str, dirs: Iterable[Path]) -> str:
-    """Return the SHA-256 over the sums of all weights of a checkpoint; empty when it can't be found any more."""
+    """Return the SHA-256 over the sums of all weights of a checkpoint; empty when it can't be found any more.
+
+    The first call for a checkpoint without a manifest reads it: about a second a gigabyte.
+    """
     try:
         folders = resolve(model, dirs).folders
     except (NotFound, CheckpointError):

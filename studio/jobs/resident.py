@@ -10,6 +10,7 @@ from studio.engine.model_spec import ModelSpec
 from studio.engine.requests import Request
 from studio.engine.results import Take
 from studio.engine.run import Run
+from studio.engine.score.results import Alignment
 from studio.engine.setup import Setup
 from studio.errors import Cancelled, LeaseLost, StudioError
 from studio.jobs.loading import setup_of
@@ -26,6 +27,9 @@ class MusicEngine(Protocol):
 
     def generate(self, request: Request, run: Run) -> list[Take]:
         """Make one take a seed."""
+
+    def time_lyrics(self, take: Take) -> Alignment:
+        """Say when the lines of a take are sung."""
 
     def status(self) -> Mapping[str, object]:
         """Say what is loaded and how."""

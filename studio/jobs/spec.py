@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import ClassVar, NotRequired, TypedDict, cast
@@ -19,6 +19,12 @@ class JobKind(StrEnum):
 
     GENERATE = "generate"
     INITIALIZE = "initialize"
+    MEASURE = "measure"
+    TIME_LYRICS = "time_lyrics"
+    REPLAY = "replay"
+
+
+BACKGROUND = frozenset({JobKind.MEASURE})  # nobody waits for these: they run when nothing else does, and unseen
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +48,34 @@ class Initialize:
     setup: Setup | None = None  # None: as the worker's settings say
 
 
-Payload = Generate | Initialize
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measure:
+    """Measure the takes of one batch and complete what is known of them."""
+
+    kind: ClassVar[JobKind] = JobKind.MEASURE
+
+    batch_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimeLyrics:
+    """Find out when the lines of one take are sung."""
+
+    kind: ClassVar[JobKind] = JobKind.TIME_LYRICS
+
+    take_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replay:
+    """Make the takes of one batch again and compare them with the stored ones."""
+
+    kind: ClassVar[JobKind] = JobKind.REPLAY
+
+    batch_id: str
+
+
+Payload = Generate | Initialize | Measure | TimeLyrics | Replay
 
 
 class _Stored(TypedDict):
@@ -56,6 +89,8 @@ class _Stored(TypedDict):
 
 def pack(payload: Payload) -> Facts:
     """Return the JSON to store for `payload`."""
+    if isinstance(payload, Measure | TimeLyrics | Replay):
+        return asdict(payload)
     if isinstance(payload, Initialize):
         return {"model": payload.model, "setup": None if payload.setup is None else asdict(payload.setup)}
     return {
@@ -67,6 +102,8 @@ def pack(payload: Payload) -> Facts:
 
 def unpack(kind: str, facts: Facts) -> Payload:
     """Return the payload stored as `facts`, checked again; raises StudioError for a kind of another version."""
+    if kind in _ABOUT_TAKES:
+        return _ABOUT_TAKES[JobKind(kind)](facts)
     stored = cast(_Stored, facts)
     if kind == JobKind.INITIALIZE:
         return Initialize(model=stored["model"], setup=_setup(stored.get("setup")))
@@ -77,6 +114,13 @@ def unpack(kind: str, facts: Facts) -> Payload:
             request=request_from(stored["request"]),
         )
     raise StudioError(f"this version of the studio can't do jobs of kind {kind!r}")
+
+
+_ABOUT_TAKES: Mapping[JobKind, Callable[[Facts], Payload]] = {
+    JobKind.MEASURE: lambda facts: Measure(batch_id=str(facts["batch_id"])),
+    JobKind.TIME_LYRICS: lambda facts: TimeLyrics(take_id=str(facts["take_id"])),
+    JobKind.REPLAY: lambda facts: Replay(batch_id=str(facts["batch_id"])),
+}
 
 
 def _setup(stored: Mapping[str, object] | None) -> Setup | None:

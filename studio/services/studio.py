@@ -13,6 +13,7 @@ from studio.services.generation import Generation
 from studio.services.library import Library
 from studio.services.media import Media, signing_secret
 from studio.services.models import Models
+from studio.services.takes import Takes
 from studio.services.views import ModelView, StatusView
 from studio.storage.artifacts import ArtifactStore
 from studio.storage.database import Database
@@ -36,7 +37,9 @@ class Studio:
         queue = Queue(database, lease_seconds=settings.lease_seconds, clock=clock)
         self.generation = Generation(database, queue, self._models, user_id=user_id, wake=self._wake, clock=clock)
         self.library = Library(database, user_id=user_id)
-        self.media = Media(signing_secret(settings), database, ArtifactStore(settings.artifacts_dir), clock)
+        artifacts = ArtifactStore(settings.artifacts_dir)
+        self.media = Media(signing_secret(settings), database, artifacts, clock)
+        self.takes = Takes(database, queue, artifacts, user_id=user_id, wake=self._wake, clock=clock)
 
     def status(self) -> StatusView:
         """Return whether music can be made now, and with what."""

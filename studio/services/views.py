@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from studio.jobs.spec import BACKGROUND
 from studio.storage.states import JobState, WorkerState
 
-__all__ = ["BatchView", "JobState", "JobView", "ModelView", "StatusView", "TakeView", "WorkerState"]
+__all__ = ["BACKGROUND", "BatchView", "JobState", "JobView", "ModelView", "StatusView", "TakeView", "WorkerState"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +47,7 @@ class JobView:
     """One job as its row says."""
 
     id: str
-    kind: str  # generate or initialize
+    kind: str  # see studio.jobs.spec.JobKind; pages hide those in BACKGROUND
     batch_id: str | None
     state: JobState
     phase: str  # a value of studio.engine.run.Phase, or ""
