@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from time import monotonic, sleep
 
 import numpy as np
 import pytest
@@ -17,7 +19,19 @@ from studio.storage import models
 from studio.storage.states import JobState
 from tests.jobs.fakes import FakeEngine, Garage, load, song
 from tests.jobs.shop import Shop
-from tests.jobs.test_worker import ENDED, _finish, _serving, _until
+from tests.jobs.test_worker import ENDED, _serving
+
+
+def until(condition: Callable[[], bool]) -> None:
+    deadline = monotonic() + 120  # a hang, not a speed: machines are noisy
+    while not condition():
+        assert monotonic() < deadline, "waited two minutes for nothing"
+        sleep(0.01)
+
+
+def finish(shop: Shop, garage: Garage, job_id: str) -> None:
+    with _serving(shop.worker(garage)):
+        until(lambda: shop.job(job_id).state in ENDED)
 
 
 def rows(shop: Shop, kind: type[models.Base]) -> list[models.Base]:
@@ -43,7 +57,7 @@ def made(shop: Shop, garage: Garage, *seeds: int) -> str:
     """Make a batch and wait until it is measured; return its id."""
     job_id = shop.submit(song(*seeds))
     with _serving(shop.worker(garage)):
-        _until(lambda: shop.job(job_id).state in ENDED and ended(shop, "measure"))
+        until(lambda: shop.job(job_id).state in ENDED and ended(shop, "measure"))
     return batch_of(shop, job_id)
 
 
@@ -51,7 +65,7 @@ def again(shop: Shop, garage: Garage, batch_id: str) -> list[models.Replay]:
     with shop.database.write() as session:
         user = session.get_one(models.Batch, batch_id).user_id
         job_id = shop.queue.submit(session, Replay(batch_id=batch_id), user_id=user, batch_id=batch_id)
-    _finish(shop, garage, job_id)
+    finish(shop, garage, job_id)
     assert shop.job(job_id).state == JobState.DONE, shop.job(job_id).error
     return [row for row in rows(shop, models.Replay) if isinstance(row, models.Replay)]
 
@@ -67,7 +81,7 @@ def test_every_take_is_measured_with_a_verdict(shop: Shop) -> None:
 
 
 def test_outline_and_environment_come_with_the_take(shop: Shop) -> None:
-    _finish(shop, Garage(), shop.submit(song(7)))
+    finish(shop, Garage(), shop.submit(song(7)))
     (wave,), (environment,) = rows(shop, models.Waveform), rows(shop, models.Environment)
     assert isinstance(wave, models.Waveform)
     assert isinstance(environment, models.Environment)
@@ -79,7 +93,7 @@ def test_outline_and_environment_come_with_the_take(shop: Shop) -> None:
 def test_measuring_comes_after_everything_somebody_waits_for(shop: Shop) -> None:
     first, second = shop.submit(song(1, 2)), shop.submit(song(3))
     with _serving(shop.worker(Garage())):
-        _until(lambda: ended(shop, "measure") and len(follow_ups(shop, "measure")) == 2)
+        until(lambda: ended(shop, "measure") and len(follow_ups(shop, "measure")) == 2)
     assert all(job.state == JobState.DONE for job in follow_ups(shop, "measure"))
     waited_for = [shop.job(job_id).finished_at for job_id in (first, second)]
     assert all(job.finished_at >= max(waited_for) for job in follow_ups(shop, "measure"))
@@ -98,7 +112,7 @@ def test_a_measure_job_that_runs_is_put_off_when_somebody_comes(shop: Shop, monk
 
     monkeypatch.setattr(aftercare, "measure", come)
     with _serving(shop.worker(Garage())):
-        _until(lambda: ended(shop, "measure") and len(follow_ups(shop, "measure")) == 2)
+        until(lambda: ended(shop, "measure") and len(follow_ups(shop, "measure")) == 2)
     first = next(job for job in follow_ups(shop, "measure") if job.batch_id == batch_of(shop, job_id))
     assert first.attempt == 2  # it gave way after one take and went on later
     assert len(rows(shop, models.Measurement)) == 4
@@ -177,10 +191,10 @@ class Singer(FakeEngine):
 def test_lyrics_are_timed_from_what_was_kept(shop: Shop) -> None:
     engine = Singer()
     job_id = shop.submit(song(7))
-    _finish(shop, Garage(engine), job_id)
+    finish(shop, Garage(engine), job_id)
     assert shop.files() >= {f"batches/{batch_of(shop, job_id)}/0.trace"}
     timing = shop.submit(TimeLyrics(take_id=shop.takes()[0].id))
-    _finish(shop, Garage(engine), timing)
+    finish(shop, Garage(engine), timing)
     assert shop.job(timing).state == JobState.DONE, shop.job(timing).error
     (row,) = rows(shop, models.TimedLyrics)
     assert isinstance(row, models.TimedLyrics)
@@ -197,13 +211,13 @@ def test_auto_lrc_times_every_take(shop: Shop) -> None:
         batch = session.get_one(models.Batch, batch_of(shop, job_id))
         batch.form = {"auto_lrc": True}
     with _serving(shop.worker(Garage(Singer()))):
-        _until(lambda: ended(shop, "time_lyrics") and len(follow_ups(shop, "time_lyrics")) == 2)
+        until(lambda: ended(shop, "time_lyrics") and len(follow_ups(shop, "time_lyrics")) == 2)
     assert len(rows(shop, models.TimedLyrics)) == 2
 
 
 def test_lyrics_without_a_trace_are_explained(shop: Shop) -> None:
-    _finish(shop, Garage(), shop.submit(song(7)))
+    finish(shop, Garage(), shop.submit(song(7)))
     timing = shop.submit(TimeLyrics(take_id=shop.takes()[0].id))
-    _finish(shop, Garage(), timing)
+    finish(shop, Garage(), timing)
     assert shop.job(timing).state == JobState.FAILED
     assert "nothing to time" in shop.job(timing).error

@@ -18,11 +18,12 @@ LRC = "[00:00.00]first line\n[00:02.50]second line"
 def takes(studio: Studio, **form: object) -> tuple[TakeView, ...]:
     """Generate a batch, wait until it is measured too, and return its takes."""
     batch_id = make(studio, **form)
-    wait_for(lambda: not studio.generation.active())
+    wait_for(lambda: not studio.generation.active(), 120)
     return studio.library.batch(batch_id).takes
 
 
 def open_take(app: AppTest, take_id: str) -> AppTest:
+    app.default_timeout = 60
     app.switch_page("pages/take.py")
     app.query_params["id"] = take_id
     return app.run()
@@ -92,7 +93,7 @@ def test_making_it_again_says_identical(app: AppTest, ready: Studio) -> None:
     take = takes(ready)[1]
     open_take(app, take.id)
     app.button("take.replay").click().run()
-    wait_for(lambda: not ready.generation.active())
+    wait_for(lambda: not ready.generation.active(), 120)
     app.run()
     assert "Identical: every sample is the same" in texts(app) + " ".join(one.value for one in app.get("badge"))
     assert "Nothing in the environment has changed" in texts(app)
