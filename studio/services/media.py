@@ -21,7 +21,15 @@ ROUTE = "/api/audio/"
 LIFETIME = timedelta(hours=24)
 STABLE = timedelta(hours=1)  # a page that reruns within it gets the same link, so its player does not start over
 KEY_FILE = "secret.key"
-MIME = {"mp3": "audio/mpeg", "flac": "audio/flac", "wav": "audio/wav"}
+MIME = {
+    "mp3": "audio/mpeg",
+    "flac": "audio/flac",
+    "wav": "audio/wav",
+    "opus": "audio/ogg",
+    "ogg": "audio/ogg",
+    "m4a": "audio/mp4",
+    "aac": "audio/aac",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
