@@ -39,6 +39,7 @@ class Server:
     data: Path
     model: Path
     port: int
+    script: Path = ROOT / "app.py"
     process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -61,7 +62,7 @@ class Server:
         }
         with (self.data / "server.log").open("wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, str(ROOT / "app.py"), "--config", name, "--port", str(self.port)],
+                [sys.executable, str(self.script), "--config", name, "--port", str(self.port)],
                 env=environment,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -115,9 +116,11 @@ def model() -> Path:
 def server(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A running server with an empty history."""
     running = Server(data=tmp_path_factory.mktemp("studio"), model=model, port=free_port())
-    running.start()
-    yield running
-    running.stop()
+    try:
+        running.start()
+        yield running
+    finally:
+        running.stop()
 
 
 @pytest.fixture(scope="session")
