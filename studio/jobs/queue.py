@@ -1,4 +1,4 @@
-"""The queue: jobs wait in the order they came, and each is claimed by one worker."""
+"""The queue: jobs wait in the order they came, those nobody waits for after all others, and one worker claims each."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ from sqlalchemy.orm import Session
 
 from studio.errors import NotFound
 from studio.jobs.lease import Lease
-from studio.jobs.spec import Payload, pack
+from studio.jobs.spec import BACKGROUND, Payload, pack
 from studio.storage.database import Database
 from studio.storage.models import Job
 from studio.storage.states import JobState
 from studio.storage.times import Clock, utc_now
+
+_UNSEEN = Job.kind.in_(sorted(BACKGROUND))  # False sorts before True
 
 
 class Queue:
@@ -39,11 +41,17 @@ class Queue:
         return job.id
 
     def claim(self, worker_id: str) -> Lease | None:
-        """Take the oldest waiting job, or None when there is none."""
+        """Take the oldest waiting job that somebody waits for, else the oldest one, or None when there is none."""
         with self._database.write() as session:
-            oldest = select(Job).where(Job.state == JobState.QUEUED).order_by(Job.created_at, Job.id).limit(1)
-            job = session.scalars(oldest.with_for_update(skip_locked=True)).one_or_none()
+            oldest = select(Job).where(Job.state == JobState.QUEUED).order_by(_UNSEEN, Job.created_at, Job.id)
+            job = session.scalars(oldest.limit(1).with_for_update(skip_locked=True)).one_or_none()
             return None if job is None else self._lease(job, worker_id)
+
+    def others_wait(self) -> bool:
+        """Return whether a job waits that somebody waits for."""
+        query = select(Job.id).where(Job.state == JobState.QUEUED, ~_UNSEEN).limit(1)
+        with self._database.read() as session:
+            return session.scalars(query).first() is not None
 
     def request_cancel(self, job_id: str) -> JobState:
         """End a waiting job at once, ask a running one to stop, leave an ended one; return the state it is in."""
@@ -85,4 +93,6 @@ class Queue:
 
 def _before(job: Job) -> ColumnElement[bool]:
     older = or_(Job.created_at < job.created_at, and_(Job.created_at == job.created_at, Job.id < job.id))
-    return and_(Job.state == JobState.QUEUED, older)
+    if job.kind in BACKGROUND:
+        return and_(Job.state == JobState.QUEUED, or_(~_UNSEEN, older))
+    return and_(Job.state == JobState.QUEUED, ~_UNSEEN, older)

@@ -27,6 +27,12 @@ class JobKind(StrEnum):
     UNDERSTAND = AskKind.UNDERSTAND.value
     SCORE = AskKind.SCORE.value
     ENCODE = "encode"
+    MEASURE = "measure"
+    TIME_LYRICS = "time_lyrics"
+    REPLAY = "replay"
+
+
+BACKGROUND = frozenset({JobKind.MEASURE})  # nobody waits for these: they run when nothing else does, and unseen
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +95,34 @@ class Encode:
     source: Path
 
 
-Payload = Generate | Initialize | Write | Encode
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measure:
+    """Measure the takes of one batch and complete what is known of them."""
+
+    kind: ClassVar[JobKind] = JobKind.MEASURE
+
+    batch_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimeLyrics:
+    """Find out when the lines of one take are sung."""
+
+    kind: ClassVar[JobKind] = JobKind.TIME_LYRICS
+
+    take_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replay:
+    """Make the takes of one batch again and compare them with the stored ones."""
+
+    kind: ClassVar[JobKind] = JobKind.REPLAY
+
+    batch_id: str
+
+
+Payload = Generate | Initialize | Write | Encode | Measure | TimeLyrics | Replay
 
 
 class _Stored(TypedDict):
@@ -109,6 +142,8 @@ class _Stored(TypedDict):
 
 def pack(payload: Payload) -> Facts:
     """Return the JSON to store for `payload`."""
+    if isinstance(payload, Measure | TimeLyrics | Replay):
+        return asdict(payload)
     if isinstance(payload, Encode):
         return {"model": payload.model, "source": str(payload.source)}
     lm = None if payload.lm is None else asdict(payload.lm)
@@ -129,6 +164,8 @@ def pack(payload: Payload) -> Facts:
 
 def unpack(kind: str, facts: Facts) -> Payload:
     """Return the payload stored as `facts`, checked again; raises StudioError for a kind of another version."""
+    if kind in _ABOUT_TAKES:
+        return _ABOUT_TAKES[JobKind(kind)](facts)
     readers: Mapping[str, Callable[[_Stored], Payload]] = {
         JobKind.INITIALIZE: _initialize,
         JobKind.GENERATE: _generate,
@@ -178,3 +215,10 @@ def language_model_from(stored: Mapping[str, object]) -> LanguageModel:
         fallback=bool(stored["fallback"]),
         device=str(stored.get("device", "")),
     )
+
+
+_ABOUT_TAKES: Mapping[JobKind, Callable[[Facts], Payload]] = {
+    JobKind.MEASURE: lambda facts: Measure(batch_id=str(facts["batch_id"])),
+    JobKind.TIME_LYRICS: lambda facts: TimeLyrics(take_id=str(facts["take_id"])),
+    JobKind.REPLAY: lambda facts: Replay(batch_id=str(facts["batch_id"])),
+}

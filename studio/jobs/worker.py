@@ -56,9 +56,11 @@ class Worker:
         self._heartbeat = Heartbeat(self._presence, settings.lease_seconds / BEATS_PER_LEASE)
         self._resident = Resident(settings, self._presence, engine_factory)
         self._lm = ResidentLm(settings, self._presence, lm_factory)
-        self._handlers = Handlers(self._resident, self._lm, artifacts, clock)
         self._recovery = Recovery(database, artifacts, clock)
         self._queue = Queue(database, lease_seconds=settings.lease_seconds, clock=clock)
+        self._handlers = Handlers(
+            self._resident, self._lm, artifacts, clock, database=database, queue=self._queue, settings=settings
+        )
         self._stopping = threading.Event()
         self._waking = threading.Event()
         self._ended = threading.Event()

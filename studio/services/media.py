@@ -21,7 +21,15 @@ ROUTE = "/api/audio/"
 LIFETIME = timedelta(hours=24)
 STABLE = timedelta(hours=1)  # a page that reruns within it gets the same link, so its player does not start over
 KEY_FILE = "secret.key"
-MIME = {"mp3": "audio/mpeg", "flac": "audio/flac", "wav": "audio/wav"}
+MIME = {
+    "mp3": "audio/mpeg",
+    "flac": "audio/flac",
+    "wav": "audio/wav",
+    "opus": "audio/ogg",
+    "ogg": "audio/ogg",
+    "m4a": "audio/mp4",
+    "aac": "audio/aac",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,8 +62,7 @@ class Media:
         path = self._artifacts.path(take.key)
         if not path.is_file():
             raise NotFound(f"the audio of take {take.id!r} is gone")
-        filename = f"{take.created_at:%Y%m%d-%H%M%S}-seed{take.seed}.{take.format}"
-        return MediaFile(path=path, mime=MIME[take.format], filename=filename)
+        return MediaFile(path=path, mime=MIME[take.format], filename=f"{file_stem(take)}.{take.format}")
 
     def _open(self, token: str) -> str:
         try:
@@ -81,6 +88,11 @@ class Signer(TimestampSigner):
     def get_timestamp(self) -> int:
         now = int(self._clock().timestamp())
         return now - now % int(STABLE.total_seconds())
+
+
+def file_stem(take: Take) -> str:
+    """Return what the files of a take are called when they are saved, but for their endings."""
+    return f"{take.created_at:%Y%m%d-%H%M%S}-seed{take.seed}"
 
 
 def signing_secret(settings: Settings) -> str:

@@ -15,6 +15,7 @@ from studio.services.library import Library
 from studio.services.library.download import Archives
 from studio.services.media import Media, Signer, signing_secret
 from studio.services.models import Models
+from studio.services.takes import Takes
 from studio.services.views import LmView, ModelView, StatusView
 from studio.services.writing import Writing
 from studio.storage.artifacts import ArtifactStore
@@ -51,6 +52,7 @@ class Studio:
         self.media = Media(secret, database, artifacts, clock)
         self.archives = Archives(Signer(secret, clock, "studio.zip"), database, artifacts)
         self.library = Library(database, user_id=user_id, artifacts=artifacts, archives=self.archives, clock=clock)
+        self.takes = Takes(database, queue, artifacts, user_id=user_id, wake=self._wake, clock=clock)
 
     def status(self) -> StatusView:
         """Return whether music can be made now, and with what."""

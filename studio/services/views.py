@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from studio.jobs.spec import BACKGROUND
 from studio.storage.states import JobState, WorkerState
 
 __all__ = [
+    "BACKGROUND",
     "BatchView",
     "JobState",
     "JobView",
@@ -87,7 +89,7 @@ class JobView:
     """One job as its row says."""
 
     id: str
-    kind: str  # a value of studio.jobs.spec.JobKind
+    kind: str  # see studio.jobs.spec.JobKind; pages hide those in BACKGROUND
     batch_id: str | None
     state: JobState
     phase: str  # a value of studio.engine.run.Phase, or ""

@@ -1,6 +1,7 @@
 """The tables: who asked (users), for what (batches), what came out (takes), and who is making it (jobs, workers).
 
 Around the takes lies what people do with them: entries with titles and stars, tags, collections, and origins.
+What is known of a take beside its sound has tables of its own, a row a take: it comes later, or nobody filters by it.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import ClassVar
 
-from sqlalchemy import JSON, BigInteger, Enum, ForeignKey, Index, MetaData, String, Text, UniqueConstraint
+from sqlalchemy import JSON, BigInteger, Enum, ForeignKey, Index, LargeBinary, MetaData, String, Text, UniqueConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 from studio.storage.states import JobState, Role, WorkerState
@@ -183,6 +184,91 @@ class QualityScore(Base):
     take_id: Mapped[str] = mapped_column(ForeignKey("takes.id", ondelete="CASCADE"), primary_key=True)
     total: Mapped[float]  # 0..1
     facts: Mapped[Facts]  # everything, see studio.jobs.writing.answer
+    created_at: Mapped[datetime]
+
+
+def _of_take(*, key: bool = True) -> Mapped[str]:
+    """Return a column that names a take and goes with it."""
+    return mapped_column(ForeignKey("takes.id", ondelete="CASCADE"), primary_key=key, index=not key)
+
+
+class Measurement(Base):
+    """What can be heard in a take, see studio.engine.audio.measure; None where it holds too little to tell."""
+
+    __tablename__ = "measurements"
+
+    take_id: Mapped[str] = _of_take()
+    duration: Mapped[float]  # seconds
+    bpm: Mapped[float | None] = mapped_column(index=True)
+    bpm_confidence: Mapped[float | None]
+    key_scale: Mapped[str | None] = mapped_column(String(16), index=True)
+    key_confidence: Mapped[float | None]
+    loudness_lufs: Mapped[float | None]
+    true_peak_dbtp: Mapped[float | None]
+    silence: Mapped[float]  # 0..1
+    clipped: Mapped[int]  # samples
+    transients: Mapped[float]  # a second
+    verdict: Mapped[str] = mapped_column(String(8), index=True)  # the worst of studio.engine.audio.checks
+    created_at: Mapped[datetime]
+
+
+class Waveform(Base):
+    """The outline of a take for drawing, see studio.engine.audio.peaks."""
+
+    __tablename__ = "waveforms"
+
+    take_id: Mapped[str] = _of_take()
+    peaks: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class Environment(Base):
+    """What a take was made with: versions, machine, sums of the weights."""
+
+    __tablename__ = "environments"
+
+    take_id: Mapped[str] = _of_take()
+    facts: Mapped[Facts]  # see studio.engine.environment
+
+
+class TimedLyrics(Base):
+    """When the lines of a take are sung, as LRC that its owner may edit."""
+
+    __tablename__ = "timed_lyrics"
+
+    take_id: Mapped[str] = _of_take()
+    lrc: Mapped[str] = mapped_column(Text)
+    heard: Mapped[bool]  # False: the times are only spread evenly
+    score: Mapped[float]  # 0..1, how well the take follows its lyrics
+    notes: Mapped[Facts]  # {"notes": [...]}
+    seconds: Mapped[float]  # it took
+    edited: Mapped[bool] = mapped_column(default=False)
+    created_at: Mapped[datetime]
+
+
+class Replay(Base):
+    """One time a take was made again and compared."""
+
+    __tablename__ = "replays"
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True, default=new_id)
+    take_id: Mapped[str] = _of_take(key=False)
+    verdict: Mapped[str] = mapped_column(String(16))  # identical, near or different
+    snr: Mapped[float | None]  # dB
+    changes: Mapped[Facts]  # {"changes": [...]} of the environment
+    created_at: Mapped[datetime]
+
+
+class Preference(Base):
+    """Which of two takes somebody liked better."""
+
+    __tablename__ = "preferences"
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True, default=new_id)
+    user_id: Mapped[str] = mapped_column(ForeignKey("users.id"), index=True)
+    take_id: Mapped[str] = _of_take(key=False)
+    other_id: Mapped[str] = _of_take(key=False)
+    chosen_id: Mapped[str | None] = mapped_column(String(32))  # None: no difference heard
+    blind: Mapped[bool]  # whether the names were hidden until the choice
     created_at: Mapped[datetime]
 
 

@@ -10,7 +10,8 @@ import streamlit as st
 from studio.engine.run import Phase
 from studio.errors import NotFound
 from studio.i18n import N_
-from studio.services.views import JobState, JobView
+from studio.services.views import BACKGROUND, JobState, JobView
+from studio.ui import deck
 from studio.ui.runtime import studio
 from studio.ui.text import Colour, _, plain, plural, seconds
 
@@ -35,11 +36,25 @@ _STATES = {
     JobState.FAILED: N_("Failed"),
     JobState.CANCELLED: N_("Cancelled"),
 }
+_READY = {
+    "generate": N_("Your music is ready"),
+    "initialize": N_("The model is ready"),
+    "time_lyrics": N_("The lyrics have their times"),
+    "replay": N_("The comparison is ready"),
+}
+_FAILED = {
+    "generate": N_("Generation failed: {reason}"),
+    "initialize": N_("Loading failed: {reason}"),
+    "time_lyrics": N_("The lyrics could not be timed: {reason}"),
+    "replay": N_("Making it again failed: {reason}"),
+}
 _COLOURS: Mapping[JobState, Colour] = {JobState.DONE: "green", JobState.FAILED: "red", JobState.RUNNING: "blue"}
 
 
 def watch(job_id: str) -> None:
-    """Follow a job just submitted; what ended before no longer matters."""
+    """Follow a job just submitted; what ended before no longer matters, and what plays stops for new music."""
+    if studio().generation.job(job_id).kind == "generate":
+        deck.hush()
     st.session_state.setdefault(_WATCHED, []).append(job_id)
     st.session_state.pop(_ENDED, None)
 
@@ -68,6 +83,8 @@ def _draw() -> None:
             _announce(job_id)
         st.rerun()
     for job in active:
+        if job.kind in BACKGROUND:
+            continue
         with st.container(border=True, key=f"job.{job.id}"):
             _job(job)
 
@@ -103,12 +120,11 @@ def _announce(job_id: str) -> None:
         job = studio().generation.job(job_id)
     except NotFound:
         return
+    if job.kind in BACKGROUND:
+        return
     st.session_state[_ENDED] = job_id
     if job.state == JobState.DONE:
-        st.toast(
-            _("The model is ready") if job.kind == "initialize" else _("Your music is ready"),
-            icon=":material/music_note:",
-        )
+        st.toast(_(_READY.get(job.kind, _READY["generate"])), icon=":material/music_note:")
 
 
 def _ended() -> None:
@@ -120,7 +136,7 @@ def _ended() -> None:
     except NotFound:
         return
     if job.state == JobState.FAILED:
-        what = _("Loading failed: {reason}") if job.kind == "initialize" else _("Generation failed: {reason}")
-        st.error(what.format(reason=plain(job.error)), icon=":material/error:")
+        what = _FAILED.get(job.kind, _FAILED["generate"])
+        st.error(_(what).format(reason=plain(job.error)), icon=":material/error:")
     elif job.state == JobState.CANCELLED:
         st.info(_("Cancelled. Your settings are unchanged."))

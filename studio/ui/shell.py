@@ -16,6 +16,7 @@ PAGES = {  # name -> (script, menu label, title)
     "home": ("Home.py", N_("Home"), N_("Studio")),
     "generate": ("pages/generate.py", N_("Generate"), N_("Generate")),
     "history": ("pages/history.py", N_("History"), N_("History")),
+    "take": ("pages/take.py", "", N_("Take")),  # not in the menu: links lead to it
 }
 _LOOKS: Mapping[WorkerState, tuple[Colour, str]] = {
     WorkerState.READY: ("green", ":material/check_circle:"),
@@ -46,6 +47,8 @@ def open_page(name: str) -> StatusView:
     status = studio().status()
     with st.sidebar:
         for other, (script, entry, _title) in PAGES.items():
+            if not entry:
+                continue
             st.page_link(script, label=f"**{_(entry)}**" if other == name else _(entry))
         st.divider()
         st.fragment(_badge, run_every=1.0 if status.state == WorkerState.LOADING else None)(status)

@@ -39,6 +39,7 @@ class Server:
     data: Path
     model: Path
     port: int
+    script: Path = ROOT / "app.py"
     process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -61,7 +62,7 @@ class Server:
         }
         with (self.data / "server.log").open("wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, str(ROOT / "app.py"), "--config", name, "--port", str(self.port)],
+                [sys.executable, str(self.script), "--config", name, "--port", str(self.port)],
                 env=environment,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -115,9 +116,11 @@ def model() -> Path:
 def server(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A running server with an empty history."""
     running = Server(data=tmp_path_factory.mktemp("studio"), model=model, port=free_port())
-    running.start()
-    yield running
-    running.stop()
+    try:
+        running.start()
+        yield running
+    finally:
+        running.stop()
 
 
 @pytest.fixture(scope="session")
@@ -179,7 +182,7 @@ def picture(page: Page, name: str) -> None:
 
 def play(page: Page, audio: Locator) -> float:
     """Play an audio element for a moment and return its length; fails when nothing plays."""
-    expect(audio).to_be_visible()
+    expect(audio).to_be_attached()  # the deck around it is what one sees
     audio.evaluate("audio => { audio.muted = true; return audio.play(); }")
     page.wait_for_function("audio => audio.currentTime > 0.2", arg=audio.element_handle(), timeout=15_000)
     length = audio.evaluate("audio => audio.duration")
@@ -203,7 +206,8 @@ def generate(page: Page) -> None:
 def wait_for_takes(page: Page, count: int) -> None:
     """Wait for `count` players on the page; a failure shown there ends the wait at once."""
     players, failure = page.locator("audio"), page.get_by_role("alert").filter(has_text="failed")
-    expect(players.nth(count - 1).or_(failure).first).to_be_visible(timeout=280_000)
+    decks = page.get_by_role("slider", name="Position")
+    expect(decks.nth(count - 1).or_(failure).first).to_be_visible(timeout=280_000)
     expect(failure).to_have_count(0)
     expect(players).to_have_count(count)
     idle(page)

@@ -150,7 +150,7 @@ def test_a_reload_and_another_tab_find_the_running_job(page: Page, server: Serve
 
 def test_pages_with_takes_in_light_dark_and_small(page: Page, server: Server) -> None:
     visit(page, server)
-    expect(page.locator("audio").first).to_be_visible()
+    expect(page.get_by_role("slider", name="Position").first).to_be_visible()
     picture(page, "home")
     page.emulate_media(color_scheme="dark")
     for path, name in (("", "home-dark"), ("generate", "generate-dark"), ("history", "history-dark")):

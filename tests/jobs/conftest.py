@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import pyloudnorm  # noqa: F401 - takes seconds, which a worker would take in the middle of a test
 import pytest
 
 from tests.jobs.fakes import HandClock, make_settings, open_database

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import pyloudnorm  # noqa: F401 - takes seconds, which a worker would take in the middle of a test
 import pytest
 import streamlit as st
 from safetensors.numpy import save_file

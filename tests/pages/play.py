@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 
 from streamlit.testing.v1 import AppTest
+from streamlit.testing.v1.element_tree import Node
 
 from studio.services import Studio
 
@@ -42,6 +43,11 @@ def make(studio: Studio, **form: object) -> str:
     batch_id = studio.generation.job(job_id).batch_id
     assert batch_id is not None
     return batch_id
+
+
+def players(app: AppTest) -> list[Node]:
+    """Return the decks on the page."""
+    return list(app.get("bidi_component"))
 
 
 def texts(app: AppTest) -> str:

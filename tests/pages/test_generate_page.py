@@ -13,7 +13,7 @@ from studio.services import Studio
 from studio.services.views import JobState
 from studio.ui.fields import FIELDS
 from tests.pages.conftest import Conductor
-from tests.pages.play import EVERY_FIELD, MODEL, make, texts, wait_for
+from tests.pages.play import EVERY_FIELD, MODEL, make, players, texts, wait_for
 
 GENERATE = "create.generate"
 
@@ -209,9 +209,9 @@ def test_result_cards_tell_seed_player_and_what_was_really_used(app: AppTest, re
     assert "Audio Duration: Auto → **10 s**" in words
     assert "0.5 s · mp3 · 8 kHz · made in" in words
     assert "a note about the steps" in words
-    players = app.get("audio")
-    assert len(players) == 2
-    assert all("/api/audio/" in player.proto.url for player in players)
+    decks = players(app)
+    assert len(decks) == 2
+    assert all("/api/audio/" in str(deck.proto) for deck in decks)
     links = [link.proto.url for link in app.get("link_button")]
     assert all(link.endswith("?download=1") for link in links)
     assert not app.exception

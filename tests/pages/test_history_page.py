@@ -10,7 +10,7 @@ from studio.services import Studio
 from studio.services.forms import DEFAULTS
 from studio.ui.fields import FIELDS
 from tests.pages.conftest import Conductor
-from tests.pages.play import EVERY_FIELD, make, texts, wait_for
+from tests.pages.play import EVERY_FIELD, make, players, texts, wait_for
 
 
 def open_history(app: AppTest) -> AppTest:
@@ -32,7 +32,7 @@ def test_empty_pages_say_what_will_be_there(app: AppTest, ready: Studio) -> None
     assert len(app.button) == 3
     open_history(app)
     assert "Nothing here yet" in texts(app)
-    assert not app.get("audio")
+    assert not players(app)
     assert not app.exception
 
 
@@ -102,7 +102,7 @@ def test_a_failed_batch_is_listed_with_its_reason(app: AppTest, ready: Studio, c
     words = texts(app)
     assert "This batch failed: the result holds no sound" in words
     assert words.index("a bad one") < words.index("a good one")
-    assert len(app.get("audio")) == 2
+    assert len(players(app)) == 2
     assert not any(button.key == f"repeat.{batch_id}" for button in app.button)
     assert not app.exception
 
@@ -122,10 +122,10 @@ def test_pages_of_ten_turn_and_turn_back(app: AppTest, ready: Studio) -> None:
         make(ready, caption=f"song {number:02}", batch_size=1)
     open_history(app)
     assert "12 batches, newest first" in texts(app)
-    assert len(app.get("audio")) == 10
+    assert len(players(app)) == 10
     assert app.button("history.newer").disabled
     app.button("history.older").click().run()
-    assert len(app.get("audio")) == 2
+    assert len(players(app)) == 2
     assert "song 00" in texts(app)
     assert "song 11" not in texts(app)
     assert app.button("history.older").disabled
@@ -163,5 +163,5 @@ def test_home_plays_recent_takes(app: AppTest, ready: Studio) -> None:
     make(ready, caption="from home")
     app.run()
     assert "from home" in texts(app)
-    assert len(app.get("audio")) == 2
+    assert len(players(app)) == 2
     assert not app.exception

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from time import monotonic, sleep
 
+import pyloudnorm  # noqa: F401 - takes seconds, which a worker would take in the middle of a test
 import pytest
 
 from studio.config import Settings

@@ -1,0 +1,52 @@
+"""One take: listening, comparing, what was asked and heard, its lyrics in time, and making it again."""
+
+import streamlit as st
+
+from studio.errors import NotFound
+from studio.ui import batches, chips, compare, jobs, player, shell, take
+from studio.ui.runtime import studio
+from studio.ui.text import _
+
+shell.open_page("take")
+try:
+    one = studio().library.take(st.query_params.get("id", ""))
+except NotFound:
+    st.info(_("There is no such take. Choose one in History."), icon=":material/search_off:")
+    st.page_link("pages/history.py", label=_("History"), icon=":material/history:")
+    st.stop()
+
+batch = studio().library.batch(one.batch_id)
+known = studio().takes.details([one.id])[one.id]
+batches.head(batch)
+st.markdown(_("**Take {number}** · seed {seed}").format(number=one.index + 1, seed=one.seed))
+jobs.panel()
+
+other = compare.partner(one, take.comparable(batch))
+if other is None:
+    take.listen(one, known)
+else:
+    compare.side_by_side(one, other)
+chips.row(known.checks)
+st.caption(player.facts(one))
+compare.liked(one)
+take.files(one)
+
+left, right = st.columns(2, gap="large")
+with left:
+    st.subheader(_("Lyrics Timestamps"), anchor=False)
+    take.lyrics(one, known)
+    st.subheader(_("Quality Score"), anchor=False)
+    take.score()
+    st.subheader(_("LM Codes"), anchor=False)
+    take.codes(one)
+with right:
+    st.subheader(_("Asked for and heard"), anchor=False)
+    chips.table(known.checks)
+    st.subheader(_("Make it again"), anchor=False)
+    take.replay(one, known)
+    st.subheader(_("Timings"), anchor=False)
+    take.timings(one, known)
+st.subheader(_("Settings: asked for and used"), anchor=False)
+take.settings(one)
+st.subheader(_("Lineage"), anchor=False)
+st.caption(_("What this take was made from, and what was made from it, will be drawn here."))
