@@ -17,7 +17,7 @@ from studio.errors import SilentOutput
 from studio.jobs.lease import Lease
 from studio.jobs.recovery import BATCHES
 from studio.jobs.resident import Resident
-from studio.jobs.spec import Generate, Initialize
+from studio.jobs.spec import Adapt, Generate, Initialize
 from studio.storage import models
 from studio.storage.artifacts import ArtifactStore
 from studio.storage.times import Clock
@@ -47,6 +47,9 @@ class Handlers:
         payload = lease.payload()
         if isinstance(payload, Initialize):
             self._initialize(payload, lease, run)
+        elif isinstance(payload, Adapt):
+            with lease.complete(dict(self._resident.adapt(payload, run).status())):
+                pass
         else:
             self._generate(payload, lease, run)
 

@@ -19,6 +19,7 @@ class JobKind(StrEnum):
 
     GENERATE = "generate"
     INITIALIZE = "initialize"
+    ADAPT = "adapt"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +43,29 @@ class Initialize:
     setup: Setup | None = None  # None: as the worker's settings say
 
 
-Payload = Generate | Initialize
+class AdaptAction(StrEnum):
+    """What is done with the adapter of the loaded model."""
+
+    LOAD = "load"  # in place of the one there is
+    UNLOAD = "unload"
+    USE = "use"  # switch it on or off
+    SCALE = "scale"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Adapt:
+    """Load, weigh, switch or remove the LoRA adapter of the loaded model."""
+
+    kind: ClassVar[JobKind] = JobKind.ADAPT
+
+    model: str
+    action: AdaptAction
+    path: str = ""  # for load
+    scale: float = 1.0  # for load and scale
+    on: bool = True  # for use
+
+
+Payload = Generate | Initialize | Adapt
 
 
 class _Stored(TypedDict):
@@ -58,6 +81,8 @@ def pack(payload: Payload) -> Facts:
     """Return the JSON to store for `payload`."""
     if isinstance(payload, Initialize):
         return {"model": payload.model, "setup": None if payload.setup is None else asdict(payload.setup)}
+    if isinstance(payload, Adapt):
+        return asdict(payload)
     return {
         "model": payload.model,
         "audio_format": payload.audio_format.value,
@@ -70,6 +95,8 @@ def unpack(kind: str, facts: Facts) -> Payload:
     stored = cast(_Stored, facts)
     if kind == JobKind.INITIALIZE:
         return Initialize(model=stored["model"], setup=_setup(stored.get("setup")))
+    if kind == JobKind.ADAPT:
+        return Adapt(**{**facts, "action": AdaptAction(str(facts["action"]))})  # type: ignore[arg-type]  # as packed
     if kind == JobKind.GENERATE:
         return Generate(
             model=stored["model"],

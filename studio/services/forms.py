@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 
-from studio.engine.requests import MAX_BATCH, AudioFormat, Metas, TextToMusic, parse_key_scale
-from studio.engine.sampling import Sampling
+from studio.engine.requests import MAX_BATCH, AudioFormat, Metas, Output, TextToMusic, parse_key_scale
+from studio.engine.sampling import Guidance, Method, Sampling
 from studio.errors import InvalidRequest
 from studio.services.seeds import seeds_for
 
@@ -27,6 +28,22 @@ DEFAULTS: Mapping[str, object] = {
     "seed": "-1",
     "use_random_seed": True,
     "audio_format": "mp3",
+    "guidance_scale": None,
+    "use_adg": False,
+    "cfg_interval_start": 0.0,
+    "cfg_interval_end": 1.0,
+    "infer_method": Method.ODE.value,
+    "timesteps": "",
+    "reference_audio": "",  # key of an uploaded file
+    "enable_normalization": True,
+    "normalization_db": -1.0,
+    "latent_shift": 0.0,
+    "latent_rescale": 1.0,
+    "auto_score": False,
+    "auto_lrc": False,
+    "score_scale": 0.5,
+    "autogen": False,
+    "formatted": False,  # the words were written by the language model and not touched since (product.md 2.7)
 }
 _KEYS = {"key_scale": "keyscale", "time_signature": "timesignature", "steps": "inference_steps"}  # request -> form
 
@@ -38,8 +55,11 @@ def complete_form(form: Mapping[str, object]) -> dict[str, object]:
     return {**DEFAULTS, **form}
 
 
-def build_request(form: Mapping[str, object]) -> TextToMusic:
-    """Return the request a complete form asks for; raises InvalidRequest naming the form's field."""
+def build_request(form: Mapping[str, object], reference: Path | None = None) -> TextToMusic:
+    """Return the request a complete form asks for, with the file behind its reference audio.
+
+    Raises InvalidRequest naming the form's field.
+    """
     with form_names():
         return TextToMusic(
             caption=_text(form, "caption"),
@@ -51,10 +71,43 @@ def build_request(form: Mapping[str, object]) -> TextToMusic:
                 key_scale=parse_key_scale(key) if (key := _text(form, "keyscale").strip()) else None,
                 time_signature=_label(form, "timesignature"),
             ),
-            sampling=Sampling(steps=_whole(form, "inference_steps"), shift=_number(form, "shift")),
+            sampling=_sampling(form),
+            guidance=_guidance(form),
+            output=_output(form),
+            reference=reference,
             seeds=seeds_for(form["seed"], _batch_size(form), use_random=_flag(form, "use_random_seed")),
             duration=None if (seconds := _number(form, "duration")) == AUTO else seconds,
         )
+
+
+def _sampling(form: Mapping[str, object]) -> Sampling:
+    method = form["infer_method"]
+    if method not in list(Method):
+        raise InvalidRequest("infer_method", f"be one of {', '.join(Method)}", method)
+    return Sampling(
+        steps=_whole(form, "inference_steps"),
+        shift=_number(form, "shift"),
+        timesteps=_numbers(form, "timesteps"),
+        method=Method(str(method)),
+    )
+
+
+def _guidance(form: Mapping[str, object]) -> Guidance:
+    return Guidance(
+        scale=_number(form, "guidance_scale"),
+        adg=_flag(form, "use_adg"),
+        start=_required(form, "cfg_interval_start"),
+        end=_required(form, "cfg_interval_end"),
+    )
+
+
+def _output(form: Mapping[str, object]) -> Output:
+    return Output(
+        normalize=_flag(form, "enable_normalization"),
+        peak=_required(form, "normalization_db"),
+        latent_shift=_required(form, "latent_shift"),
+        latent_rescale=_required(form, "latent_rescale"),
+    )
 
 
 def audio_format(form: Mapping[str, object]) -> AudioFormat:
@@ -117,6 +170,24 @@ def _whole(form: Mapping[str, object], key: str) -> int | None:
     if number is not None and not number.is_integer():
         raise InvalidRequest(key, "be a whole number or empty", form[key])
     return None if number is None else int(number)
+
+
+def _required(form: Mapping[str, object], key: str) -> float:
+    number = _number(form, key)
+    if number is None:
+        raise InvalidRequest(key, "be a number", form[key])
+    return number
+
+
+def _numbers(form: Mapping[str, object], key: str) -> tuple[float, ...] | None:
+    """Read numbers with commas between; empty is None. The full-width comma is what some keyboards type."""
+    text = _text(form, key).replace("，", ",").strip()
+    if not text:
+        return None
+    try:
+        return tuple(float(part) for part in text.split(",") if part.strip())
+    except ValueError as error:
+        raise InvalidRequest(key, "be numbers from 1 down to 0 with commas between", text) from error
 
 
 def _batch_size(form: Mapping[str, object]) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import cast
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -14,8 +15,10 @@ from studio.errors import InvalidRequest, NotFound
 from studio.jobs.queue import Queue
 from studio.jobs.spec import Generate, Initialize
 from studio.services.forms import audio_format, build_request, complete_form
+from studio.services.limits import check_limits
 from studio.services.models import Models
-from studio.services.views import JobState, JobView, ModelView
+from studio.services.uploads import Uploads
+from studio.services.views import JobState, JobView
 from studio.storage.database import Database
 from studio.storage.models import Batch, Job
 from studio.storage.times import Clock
@@ -29,6 +32,7 @@ class Generation:
         database: Database,
         queue: Queue,
         models: Models,
+        uploads: Uploads,
         *,
         user_id: str,
         wake: Callable[[], None],
@@ -37,19 +41,24 @@ class Generation:
         self._database = database
         self._queue = queue
         self._models = models
+        self._uploads = uploads
         self._user_id = user_id
         self._wake = wake
         self._clock = clock
 
-    def submit(self, form: Mapping[str, object]) -> str:
+    def submit(self, form: Mapping[str, object], *, priority: int = 0) -> str:
         """Store a batch and its job, both or neither, and return the job's id.
 
-        Raises InvalidRequest naming field, rule and value, and ModelNotReady; nothing is stored then.
+        A job of higher `priority` goes first and sends a running one of lower priority back into the queue. Raises
+        InvalidRequest naming field, rule and value, NotFound for an upload that is gone, and ModelNotReady; nothing is
+        stored then.
         """
         form = complete_form(form)
-        wanted, request = audio_format(form), build_request(form)
+        wanted = audio_format(form)
+        request = build_request(form, reference=self._uploads.resolve(form["reference_audio"]))
+        status = self._models.status()
         model = self._models.ready()
-        _check_limits(request, model)
+        check_limits(request, model, status.loaded)
         batch = Batch(
             user_id=self._user_id,
             task=request.task.value,
@@ -62,7 +71,7 @@ class Generation:
             session.add(batch)
             session.flush()
             payload = Generate(model=model.name, audio_format=wanted, request=request)
-            job_id = self._queue.submit(session, payload, user_id=self._user_id, batch_id=batch.id)
+            job_id = self._queue.submit(session, payload, user_id=self._user_id, batch_id=batch.id, priority=priority)
         self._wake()
         return job_id
 
@@ -83,6 +92,12 @@ class Generation:
         """Return a job as its row says; raises NotFound."""
         with self._database.read() as session:
             return self._view(session, self._find(session, job_id))
+
+    def seeds(self, job_id: str) -> tuple[int, ...]:
+        """Return the seeds a job makes its takes from; raises NotFound."""
+        with self._database.read() as session:
+            requested = self._find(session, job_id).requested
+        return tuple(cast(dict[str, list[int]], requested.get("request", {})).get("seeds", []))
 
     def cancel(self, job_id: str) -> None:
         """End a waiting job now and a running one at its next step; an ended one stays as it is. Raises NotFound."""
@@ -115,16 +130,8 @@ class Generation:
             position=self._queue.position(session, job),
             error=job.error,
             cancel_requested=job.cancel_requested,
+            ahead=job.priority < 0,
             created_at=job.created_at,
             started_at=job.started_at,
             finished_at=job.finished_at,
         )
-
-
-def _check_limits(request: TextToMusic, model: ModelView) -> None:
-    """Refuse now what the loaded checkpoint would refuse when the job's turn comes."""
-    steps, duration = request.sampling.steps, request.duration
-    if steps is not None and steps > model.max_steps:
-        raise InvalidRequest("inference_steps", f"be at most {model.max_steps} with {model.name}", steps)
-    if duration is not None and duration > model.max_duration:
-        raise InvalidRequest("duration", f"be at most {model.max_duration:g} seconds with {model.name}", duration)

@@ -9,10 +9,14 @@ from studio.jobs.local import LocalWorker
 from studio.jobs.queue import Queue
 from studio.jobs.resident import EngineFactory, load_engine
 from studio.jobs.worker import Worker
+from studio.services.adapters import Adapters
 from studio.services.generation import Generation
 from studio.services.library import Library
 from studio.services.media import Media, signing_secret
 from studio.services.models import Models
+from studio.services.preflight import Preflight
+from studio.services.results import Results
+from studio.services.uploads import Uploads
 from studio.services.views import ModelView, StatusView
 from studio.storage.artifacts import ArtifactStore
 from studio.storage.database import Database
@@ -34,9 +38,16 @@ class Studio:
         self._lock = threading.Lock()
         self._models = Models(settings, database, clock)
         queue = Queue(database, lease_seconds=settings.lease_seconds, clock=clock)
-        self.generation = Generation(database, queue, self._models, user_id=user_id, wake=self._wake, clock=clock)
+        artifacts = ArtifactStore(settings.artifacts_dir)
+        self.uploads = Uploads(artifacts, user_id=user_id)
+        self.generation = Generation(
+            database, queue, self._models, self.uploads, user_id=user_id, wake=self._wake, clock=clock
+        )
+        self.adapters = Adapters(database, queue, self._models, user_id=user_id, wake=self._wake)
+        self.preflight = Preflight(database, self._models)
+        self.results = Results(database, self.generation, user_id=user_id)
         self.library = Library(database, user_id=user_id)
-        self.media = Media(signing_secret(settings), database, ArtifactStore(settings.artifacts_dir), clock)
+        self.media = Media(signing_secret(settings), database, artifacts, clock)
 
     def status(self) -> StatusView:
         """Return whether music can be made now, and with what."""
@@ -45,6 +56,10 @@ class Studio:
     def models(self) -> list[ModelView]:
         """Return the checkpoints that can be initialised."""
         return self._models.usable()
+
+    def language_models(self) -> list[str]:
+        """Return the names of the language models that can be loaded."""
+        return self._models.language_models()
 
     def start_worker(self) -> None:
         """Start the worker of this process; does nothing when it runs."""

@@ -22,6 +22,8 @@ class ModelView:
     shift: float
     duration: float  # seconds used when the duration is Auto
     max_duration: float = 600.0  # seconds
+    folder: str = ""  # the checkpoints root it lies in, where that is known
+    tasks: tuple[str, ...] = ()  # what it can make, where that is known
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +48,7 @@ class JobView:
     """One job as its row says."""
 
     id: str
-    kind: str  # generate or initialize
+    kind: str  # a value of studio.jobs.spec.JobKind
     batch_id: str | None
     state: JobState
     phase: str  # a value of studio.engine.run.Phase, or ""
@@ -55,6 +57,7 @@ class JobView:
     position: int  # jobs ahead in the queue; 0 when running or finished
     error: str
     cancel_requested: bool
+    ahead: bool  # prepared for the person, not asked for; gives way to everything else
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None

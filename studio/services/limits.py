@@ -1,0 +1,48 @@
+"""What the loaded checkpoint and its machine allow, checked before a job waits in vain."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from studio.engine.requests import MAX_BATCH, TextToMusic
+from studio.errors import InvalidRequest
+from studio.services.views import ModelView, StatusView
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """The longest duration and the largest batch, and what they come from."""
+
+    duration: float  # seconds
+    batch: int
+    tier: str = ""  # of the device, once a model is loaded
+
+
+def limits_of(status: StatusView) -> Limits:
+    """Return the limits of the loaded model on its device; the absolute ones while nothing is loaded."""
+    if status.model is None:
+        return Limits(duration=600.0, batch=MAX_BATCH)
+    return _limits(status.model, status.loaded)
+
+
+def check_limits(request: TextToMusic, model: ModelView, loaded: Mapping[str, object]) -> None:
+    """Refuse now what the loaded checkpoint would refuse when the job's turn comes."""
+    steps, duration = request.sampling.steps, request.duration
+    if steps is not None and steps > model.max_steps:
+        raise InvalidRequest("inference_steps", f"be at most {model.max_steps} with {model.name}", steps)
+    limits = _limits(model, loaded)
+    if duration is not None and duration > limits.duration:
+        raise InvalidRequest("duration", f"be at most {limits.duration:g} seconds with {model.name}", duration)
+    if len(request.seeds) > limits.batch:
+        rule = f"be at most {limits.batch} on a device of tier {limits.tier}"
+        raise InvalidRequest("batch_size", rule, len(request.seeds))
+
+
+def _limits(model: ModelView, loaded: Mapping[str, object]) -> Limits:
+    duration, batch = loaded.get("max_duration"), loaded.get("max_batch")
+    return Limits(
+        duration=min(model.max_duration, duration if isinstance(duration, int | float) else model.max_duration),
+        batch=batch if isinstance(batch, int) else MAX_BATCH,
+        tier=str(loaded.get("tier", "")),
+    )
