@@ -18,6 +18,8 @@ _CHOICES: Mapping[str, tuple[str, ...]] = {
     "offload": ("auto", "on", "off"),
     "offload_dit": ("auto", "on", "off"),
     "quantization": ("auto", "none", "int8"),
+    "lm_backend": ("pt", "vllm"),
+    "lm_fallback": ("on", "off"),
 }
 
 
@@ -36,6 +38,9 @@ class Settings:
     huggingface_endpoint: str = ""  # empty: the public hub, or what huggingface_hub itself is set to
     modelscope_endpoint: str = ""  # empty: the public hub
     model: str = ""  # checkpoint to initialise at start; empty: none
+    lm: str = ""  # language model to load at start: a name, "auto" for the first found; empty: none
+    lm_backend: str = "pt"  # or vllm
+    lm_fallback: str = "off"  # on: pt may take the place of vllm where that can't be used
     device: str = "auto"
     dtype: str = "auto"
     attention: str = "sdpa"  # or flash

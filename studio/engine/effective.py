@@ -98,11 +98,19 @@ def _check_task(request: Request, spec: ModelSpec) -> None:
         if request.task in everything:
             why = "this checkpoint was trained for no more"
         raise InvalidRequest("task_type", f"be one of {known} with {spec.name}: {why}", request.task.value)
-    if not spec.codes and isinstance(request, TextToMusic) and request.audio_codes:
-        raise InvalidRequest("audio_codes", f"be empty with {spec.name}, which has no audio tokenizer", "codes")
+    if isinstance(request, TextToMusic) and request.audio_codes:
+        _check_codes(request.audio_codes, spec)
     if not spec.codes and isinstance(request, Cover) and request.quantized:
         rule = f"be off with {spec.name}, which has no audio tokenizer"
         raise InvalidRequest("cover_quantized", rule, request.quantized)
+
+
+def _check_codes(codes: tuple[int, ...], spec: ModelSpec) -> None:
+    """A code outside the codebook would crash the lookup on CUDA, or sound like another one."""
+    if not spec.codes:
+        raise InvalidRequest("audio_codes", f"be empty with {spec.name}, which has no audio tokenizer", "codes")
+    if (highest := max(codes)) >= spec.codebook:
+        raise InvalidRequest("audio_codes", f"be whole numbers from 0 to {spec.codebook - 1} with {spec.name}", highest)
 
 
 def _guidance(wanted: Guidance, defaults: Defaults) -> Guidance:

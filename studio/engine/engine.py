@@ -19,6 +19,7 @@ from studio.engine.device import name_of, release, synchronize, within_memory
 from studio.engine.edits import Repaint
 from studio.engine.effective import Effective, fill, settings
 from studio.engine.finish import KEPT, finish
+from studio.engine.listening import audio_codes
 from studio.engine.loaded import CODES, CONDITION, DIT, TEXT, VAE, Loaded, bring
 from studio.engine.lora.adapters import Adapters
 from studio.engine.material import Material, read_material, reference_latents, source_latents
@@ -138,6 +139,12 @@ class Engine:
             seconds=effective.duration,
             steps=effective.how.steps,
         )
+
+    def to_codes(self, source: Path, run: Run | None = None) -> tuple[int, ...]:
+        """Return the 5 Hz codes of an audio file; raises as `listening.audio_codes`, and OutOfMemory or Cancelled."""
+        loaded, advice = self._loaded, things_to_try(self._loaded.attempt())
+        tile = _encoding(run or Run())
+        return within_memory(loaded.device, lambda: audio_codes(loaded, source, tile), advice)
 
     def time_lyrics(self, take: Take) -> Alignment:
         """Return when each line of a take of this engine is sung (LRC).

@@ -12,11 +12,12 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
-from studio.engine.requests import MAX_DURATION, Task
+from studio.engine.requests import MAX_CODE, MAX_DURATION, Task
 from studio.errors import CheckpointError
 
 MIN_FRAMES = 128  # the original never computes fewer latent frames (engine.md 4.5)
 DEFAULT_DURATION = 120.0  # seconds; what the published checkpoints use (engine.md 4.5, April 2026)
+CODEBOOK = MAX_CODE + 1  # of the published tokenizer, whose FSQ levels are 8, 8, 8, 5, 5, 5
 
 
 class Family(StrEnum):
@@ -105,6 +106,7 @@ class ModelSpec:
     max_duration: float  # seconds
     sound: Sound
     codes: bool  # whether it can turn audio into 5 Hz codes and back
+    codebook: int = CODEBOOK  # how many different codes there are, if any
 
 
 def spec_for(path: Path) -> ModelSpec:
@@ -116,6 +118,7 @@ def spec_for(path: Path) -> ModelSpec:
     own = _own_statements(index)
     config = read_json(transformer)
     family = _family(config, transformer)
+    codes = all((path / part).is_dir() for part in ("audio_tokenizer", "audio_token_detokenizer"))
     return ModelSpec(
         name=str(own.get("name", path.name)),
         family=family,
@@ -124,7 +127,8 @@ def spec_for(path: Path) -> ModelSpec:
         duration=_number(own.get("default_duration", DEFAULT_DURATION), "default_duration", index),
         max_duration=_number(own.get("max_duration", MAX_DURATION), "max_duration", index),
         sound=_sound(path / "vae" / "config.json"),
-        codes=all((path / part).is_dir() for part in ("audio_tokenizer", "audio_token_detokenizer")),
+        codes=codes,
+        codebook=_codebook(path / "audio_tokenizer" / "config.json") if codes else CODEBOOK,
     )
 
 
@@ -145,6 +149,7 @@ def original_spec(path: Path, vae: Path) -> ModelSpec:
         max_duration=MAX_DURATION,
         sound=_sound(vae / "config.json"),
         codes=True,
+        codebook=_codebook(file),
     )
 
 
@@ -225,6 +230,16 @@ def _sound(file: Path) -> Sound:
         channels=_whole(config.get("audio_channels", 2), "audio_channels", file),
         latent_channels=_whole(latents, "latent channels", file),
     )
+
+
+def _codebook(file: Path) -> int:
+    """The product of the FSQ levels (engine.md 2.6); configs that leave them out have the published ones."""
+    levels = read_json(file).get("fsq_input_levels")
+    if levels is None:
+        return CODEBOOK
+    if not isinstance(levels, list) or not levels:
+        raise CheckpointError(f"{file}: fsq_input_levels must be a list of whole numbers, got {levels!r}")
+    return math.prod(_whole(level, "fsq_input_levels", file) for level in levels)
 
 
 def _whole(value: object, key: str, file: Path) -> int:

@@ -10,14 +10,19 @@ from time import perf_counter
 import numpy as np
 
 from studio.engine.audio.io import check_rate, write_audio
-from studio.engine.requests import AudioFormat
+from studio.engine.lm.codes import format_codes
+from studio.engine.planned import generate_planned
+from studio.engine.requests import AudioFormat, TextToMusic
 from studio.engine.results import Take
 from studio.engine.run import Phase, Run
 from studio.errors import SilentOutput
 from studio.jobs.lease import Lease
+from studio.jobs.presence import LM
 from studio.jobs.recovery import BATCHES
-from studio.jobs.resident import Resident
-from studio.jobs.spec import Adapt, Generate, Initialize
+from studio.jobs.resident import MusicEngine, Resident
+from studio.jobs.resident_lm import ResidentLm
+from studio.jobs.spec import Adapt, Encode, Generate, Initialize, Write
+from studio.jobs.writing import answer
 from studio.storage import models
 from studio.storage.artifacts import ArtifactStore
 from studio.storage.times import Clock
@@ -37,8 +42,9 @@ class _Draft:
 class Handlers:
     """Does jobs with the resident engine; every result is stored under the job's lease."""
 
-    def __init__(self, resident: Resident, artifacts: ArtifactStore, clock: Clock) -> None:
+    def __init__(self, resident: Resident, lm: ResidentLm, artifacts: ArtifactStore, clock: Clock) -> None:
         self._resident = resident
+        self._lm = lm
         self._artifacts = artifacts
         self._clock = clock
 
@@ -50,24 +56,48 @@ class Handlers:
         elif isinstance(payload, Adapt):
             with lease.complete(dict(self._resident.adapt(payload, run).status())):
                 pass
+        elif isinstance(payload, Write):
+            self._write(payload, lease, run)
+        elif isinstance(payload, Encode):
+            self._encode(payload, lease, run)
         else:
             self._generate(payload, lease, run)
 
     def _initialize(self, payload: Initialize, lease: Lease, run: Run) -> None:
         engine = self._resident.load(payload.model, payload.setup, run)
-        with lease.complete(dict(engine.status())):
+        self._lm.settle(payload.init_llm, payload.lm, run)
+        with lease.complete({**engine.status(), LM: self._lm.status()}):
+            pass
+
+    def _write(self, payload: Write, lease: Lease, run: Run) -> None:
+        found = answer(self._lm.require(payload.lm, run), payload.ask, run)
+        with lease.complete({**found, "take_id": payload.take_id} if payload.take_id else found):
+            pass
+
+    def _encode(self, payload: Encode, lease: Lease, run: Run) -> None:
+        engine = self._resident.require(payload.model, run)
+        codes = engine.to_codes(payload.source, run)
+        with lease.complete({"model": engine.spec.name, "audio_codes": format_codes(codes)}):
             pass
 
     def _generate(self, payload: Generate, lease: Lease, run: Run) -> None:
         start = perf_counter()
         engine = self._resident.require(payload.model, run)
         check_rate(payload.audio_format, engine.spec.sound.sample_rate)
-        takes = engine.generate(payload.request, run)
+        takes = self._takes(engine, payload, run)
         for take in takes:
             _refuse_silence(take)
         with self._artifacts.drafts(lease.name) as folder:
             drafts = _write(takes, folder, payload.audio_format, run)
             self._store(drafts, payload.audio_format, lease, perf_counter() - start)
+
+    def _takes(self, engine: MusicEngine, payload: Generate, run: Run) -> list[Take]:
+        """Without a language model of its own the job runs as it was asked, and its takes say so."""
+        request, thinking, lm = payload.request, payload.thinking, payload.lm
+        if thinking is None or not isinstance(request, TextToMusic):
+            return engine.generate(request, run)
+        writer = self._lm.require(lm, run) if lm is not None and thinking.wanted else None
+        return generate_planned(engine, writer, request, thinking, run)
 
     def _store(self, drafts: Sequence[_Draft], audio_format: AudioFormat, lease: Lease, wall: float) -> None:
         """Move the files and add their rows in the transaction that ends the job.

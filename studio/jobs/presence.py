@@ -19,6 +19,7 @@ from studio.storage.states import WorkerState
 from studio.storage.times import Clock
 
 FORGET_AFTER = timedelta(days=1)
+LM = "lm"  # the key of `loaded` under which the language model is told
 _BEST_FIRST = (WorkerState.READY, WorkerState.LOADING, WorkerState.FAILED, WorkerState.EMPTY)
 
 
@@ -30,6 +31,7 @@ class Presence:
         self._database = database
         self._clock = clock
         self._lock = threading.Lock()
+        self._lm: dict[str, object] = {}
         self._row = Worker(
             id=self.id,
             host=socket.gethostname(),
@@ -57,19 +59,32 @@ class Presence:
         with self._lock:
             self._set(WorkerState.READY, model=spec.name)
             self._row.family, self._row.device, self._row.dtype = spec.family.value, device, dtype
-            self._row.loaded = dict(loaded)
+            self._row.loaded = {**loaded, **self._row.loaded}
             self._row.defaults = {
                 "steps": spec.defaults.steps,
                 "max_steps": spec.defaults.max_steps,
                 "shift": spec.defaults.shift,
                 "duration": spec.duration,
                 "max_duration": spec.max_duration,
+                "codebook": spec.codebook if spec.codes else 0,
             }
             self._store()
 
     def failed(self, model: str, error: str) -> None:
         """Tell why the last load failed; nothing is loaded now."""
         self._tell(WorkerState.FAILED, model=model, error=error)
+
+    @property
+    def language_model(self) -> Mapping[str, object]:
+        """What is told of the language model; empty when there is none."""
+        return self._lm
+
+    def tell_lm(self, status: Mapping[str, object]) -> None:
+        """Tell what became of the language model, beside whatever the engine does; empty when there is none."""
+        with self._lock:
+            self._lm = dict(status)
+            self._row.loaded = {key: value for key, value in self._row.loaded.items() if key != LM} | self._about_lm()
+            self._store()
 
     def leave(self) -> None:
         """Remove the row: this worker stops in good order."""
@@ -86,7 +101,10 @@ class Presence:
         self._row.state, self._row.model, self._row.error = state, model, error
         self._row.family = self._row.device = self._row.dtype = ""
         self._row.defaults = {}
-        self._row.loaded = {}
+        self._row.loaded = self._about_lm()
+
+    def _about_lm(self) -> dict[str, object]:
+        return {LM: self._lm} if self._lm else {}
 
     def _store(self) -> None:
         self._row.heartbeat_at = self._clock()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Protocol
 
 from studio.config import Settings
@@ -59,6 +60,9 @@ class MusicEngine(Protocol):
 
     def generate(self, request: Request, run: Run) -> list[Take]:
         """Make one take a seed."""
+
+    def to_codes(self, source: Path, run: Run) -> tuple[int, ...]:
+        """Turn audio into codes."""
 
     def status(self) -> Mapping[str, object]:
         """Say what is loaded and how."""

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import ClassVar, NotRequired, TypedDict, cast
 
+from studio.engine.lm.snapshot import Ask, AskKind, ask_from, ask_settings, kind_of
 from studio.engine.requests import AudioFormat, Request
 from studio.engine.setup import Setup, setup_from
 from studio.engine.snapshot import request_from, settings_of
+from studio.engine.thinking import Thinking, thinking_from, thinking_settings
 from studio.errors import StudioError
 from studio.storage.models import Facts
 
@@ -20,6 +23,20 @@ class JobKind(StrEnum):
     GENERATE = "generate"
     INITIALIZE = "initialize"
     ADAPT = "adapt"
+    CREATE_SAMPLE = AskKind.CREATE.value
+    FORMAT = AskKind.FORMAT.value
+    UNDERSTAND = AskKind.UNDERSTAND.value
+    SCORE = AskKind.SCORE.value
+    ENCODE = "encode"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LanguageModel:
+    """Which language model to use, and how."""
+
+    name: str
+    backend: str = "pt"
+    fallback: bool = False  # pt may take the place of a backend that can't be used
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,16 +48,20 @@ class Generate:
     model: str  # checkpoint name
     audio_format: AudioFormat
     request: Request
+    thinking: Thinking | None = None  # None: for tasks the language model has no part in
+    lm: LanguageModel | None = None  # None: it isn't loaded, and nothing of `thinking` happens
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Initialize:
-    """Load a checkpoint in place of the present one."""
+    """Load a checkpoint in place of the present one, and the language model with it."""
 
     kind: ClassVar[JobKind] = JobKind.INITIALIZE
 
     model: str
     setup: Setup | None = None  # None: as the worker's settings say
+    init_llm: bool | None = None  # None: the language model stays as it is; False: it is unloaded
+    lm: LanguageModel | None = None  # which one, with init_llm
 
 
 class AdaptAction(StrEnum):
@@ -65,46 +86,111 @@ class Adapt:
     on: bool = True  # for use
 
 
-Payload = Generate | Initialize | Adapt
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Write:
+    """Ask the language model for words or a score."""
+
+    lm: LanguageModel
+    ask: Ask
+    take_id: str = ""  # the take a score is for
+
+    @property
+    def kind(self) -> JobKind:
+        """The kind of job it is."""
+        return JobKind(kind_of(self.ask).value)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Encode:
+    """Turn a piece of audio into codes."""
+
+    kind: ClassVar[JobKind] = JobKind.ENCODE
+
+    model: str
+    source: Path
+
+
+Payload = Generate | Initialize | Write | Encode | Adapt
 
 
 class _Stored(TypedDict):
-    """The JSON of a job's `requested`; the last two only for generate, setup only for initialize."""
+    """The JSON of a job's `requested`; each kind has some of the keys."""
 
     model: str
     setup: NotRequired[Mapping[str, object] | None]
+    init_llm: NotRequired[bool | None]
     audio_format: str
     request: Mapping[str, object]
+    thinking: NotRequired[Mapping[str, object] | None]
+    lm: NotRequired[dict[str, str] | None]
+    take_id: str
+    source: str
 
 
 def pack(payload: Payload) -> Facts:
     """Return the JSON to store for `payload`."""
-    if isinstance(payload, Initialize):
-        return {"model": payload.model, "setup": None if payload.setup is None else asdict(payload.setup)}
     if isinstance(payload, Adapt):
         return asdict(payload)
+    if isinstance(payload, Encode):
+        return {"model": payload.model, "source": str(payload.source)}
+    lm = None if payload.lm is None else asdict(payload.lm)
+    if isinstance(payload, Write):
+        return {"lm": lm, "request": ask_settings(payload.ask), "take_id": payload.take_id}
+    if isinstance(payload, Initialize):
+        setup = None if payload.setup is None else asdict(payload.setup)
+        return {"model": payload.model, "setup": setup, "init_llm": payload.init_llm, "lm": lm}
     return {
         "model": payload.model,
         "audio_format": payload.audio_format.value,
         "request": dict(settings_of(payload.request)),
+        "thinking": None if payload.thinking is None else thinking_settings(payload.thinking),
+        "lm": lm,
     }
 
 
 def unpack(kind: str, facts: Facts) -> Payload:
     """Return the payload stored as `facts`, checked again; raises StudioError for a kind of another version."""
+    readers: Mapping[str, Callable[[_Stored], Payload]] = {
+        JobKind.INITIALIZE: _initialize,
+        JobKind.GENERATE: _generate,
+        JobKind.ADAPT: lambda stored: _adapt(facts),
+        JobKind.ENCODE: lambda stored: Encode(model=stored["model"], source=Path(stored["source"])),
+    }
     stored = cast(_Stored, facts)
-    if kind == JobKind.INITIALIZE:
-        return Initialize(model=stored["model"], setup=_setup(stored.get("setup")))
-    if kind == JobKind.ADAPT:
-        return Adapt(**{**facts, "action": AdaptAction(str(facts["action"]))})  # type: ignore[arg-type]  # as packed
-    if kind == JobKind.GENERATE:
-        return Generate(
-            model=stored["model"],
-            audio_format=AudioFormat(stored["audio_format"]),
-            request=request_from(stored["request"]),
-        )
+    if kind in readers:
+        return readers[kind](stored)
+    lm = _lm(stored)
+    if kind in list(AskKind) and lm is not None:
+        return Write(lm=lm, ask=ask_from(AskKind(kind), stored["request"]), take_id=stored["take_id"])
     raise StudioError(f"this version of the studio can't do jobs of kind {kind!r}")
 
 
-def _setup(stored: Mapping[str, object] | None) -> Setup | None:
-    return None if stored is None else setup_from(stored)
+def _initialize(stored: _Stored) -> Initialize:
+    setup = stored.get("setup")
+    return Initialize(
+        model=stored["model"],
+        setup=None if setup is None else setup_from(setup),
+        init_llm=stored.get("init_llm"),
+        lm=_lm(stored),
+    )
+
+
+def _adapt(facts: Facts) -> Adapt:
+    values = {**facts, "action": AdaptAction(str(facts["action"]))}
+    return Adapt(**values)  # type: ignore[arg-type]  # written by this class, so of its kinds
+
+
+def _generate(stored: _Stored) -> Generate:
+    thinking = stored.get("thinking")
+    return Generate(
+        model=stored["model"],
+        audio_format=AudioFormat(stored["audio_format"]),
+        request=request_from(stored["request"]),
+        thinking=None if thinking is None else thinking_from(thinking),
+        lm=_lm(stored),
+    )
+
+
+def _lm(stored: _Stored) -> LanguageModel | None:
+    lm = stored.get("lm")
+    return None if lm is None else LanguageModel(name=lm["name"], backend=lm["backend"], fallback=bool(lm["fallback"]))

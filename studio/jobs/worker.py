@@ -20,6 +20,7 @@ from studio.jobs.progress import Progress
 from studio.jobs.queue import Queue
 from studio.jobs.recovery import Recovery
 from studio.jobs.resident import EngineFactory, Resident, load_engine
+from studio.jobs.resident_lm import LmFactory, ResidentLm, load_planner
 from studio.storage.artifacts import ArtifactStore
 from studio.storage.database import Database
 from studio.storage.migrate import migrate
@@ -44,6 +45,7 @@ class Worker:
         database: Database,
         *,
         engine_factory: EngineFactory = load_engine,
+        lm_factory: LmFactory = load_planner,
         clock: Clock = utc_now,
         poll_seconds: float = 1.0,
     ) -> None:
@@ -53,7 +55,8 @@ class Worker:
         self._presence = Presence(database, clock)
         self._heartbeat = Heartbeat(self._presence, settings.lease_seconds / BEATS_PER_LEASE)
         self._resident = Resident(settings, self._presence, engine_factory)
-        self._handlers = Handlers(self._resident, artifacts, clock)
+        self._lm = ResidentLm(settings, self._presence, lm_factory)
+        self._handlers = Handlers(self._resident, self._lm, artifacts, clock)
         self._recovery = Recovery(database, artifacts, clock)
         self._queue = Queue(database, lease_seconds=settings.lease_seconds, clock=clock)
         self._stopping = threading.Event()
@@ -61,13 +64,14 @@ class Worker:
         self._ended = threading.Event()
 
     def run(self) -> None:
-        """Load the checkpoint of the settings, then serve; returns after `stop`."""
+        """Load the checkpoint and the language model of the settings, then serve; returns after `stop`."""
         self._heartbeat.start()
-        for work in (self._presence.empty, self._recovery.run, self._recovery.sweep, self._load_first):
+        loads = self._load_first, self._lm.load_first
+        for work in (self._presence.empty, self._recovery.run, self._recovery.sweep, *loads):
             self._report(outcome(work))
         while not self._stopping.is_set():
             self._report(outcome(self._turn))
-        for work in (self._resident.unload, self._heartbeat.stop, self._presence.leave):
+        for work in (self._resident.unload, self._lm.unload, self._heartbeat.stop, self._presence.leave):
             self._report(outcome(work))
         self._ended.set()
 

@@ -204,7 +204,8 @@ def guided(model: ModelView | None) -> bool:
 
 def has_lm(status: StatusView) -> bool:
     """Whether a language model is loaded."""
-    return bool(status.loaded.get("lm"))
+    lm = status.loaded.get("lm")
+    return isinstance(lm, dict) and lm.get("state") == "ready"
 
 
 def collect(status: StatusView) -> dict[str, object]:

@@ -50,6 +50,17 @@ def resolve_lm(path_or_name: str | Path, dirs: Iterable[Path] = ()) -> Path:
     raise NotFound(f"no language model called {str(path_or_name)!r}; there are: {names}")
 
 
+def choose_lm(dirs: Iterable[Path]) -> str:
+    """Return the name of the first language model that can be used; raises NotFound with what is wrong with others."""
+    dirs = list(dirs)
+    known = find_lms(dirs)
+    for info in known:
+        if not info.problem:
+            return info.name
+    problems = "".join(f"; {info.problem}" for info in known)
+    raise NotFound(f"there is no usable language model in {', '.join(map(str, dirs))}{problems}")
+
+
 def verify_lm(folder: Path) -> None:
     """Raise CheckpointError that names the first file that is missing, damaged or of another kind."""
     config = read_json(folder / "config.json")

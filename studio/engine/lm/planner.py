@@ -5,7 +5,7 @@ One thread at a time. What the user gave is never replaced; what was chosen, and
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from studio.engine.device import AUTO
@@ -74,6 +74,16 @@ class Planner:
         if self._backend is None:
             raise ModelNotReady("the language model was unloaded")
         return self._backend
+
+    @property
+    def codebook(self) -> int:
+        """How many different audio codes it writes."""
+        return self.backend.vocabulary.codes
+
+    def status(self) -> Mapping[str, object]:
+        """Return what is loaded, by which backend and why by another than asked, JSON-ready; raises ModelNotReady."""
+        own = {"lm_backend_requested": self.requested_backend.value, "lm_codebook": self.codebook}
+        return {**self._own(()), **own}
 
     def plan(self, request: PlanRequest, run: Run | None = None) -> Plan:
         """Choose facts and write codes for every seed.

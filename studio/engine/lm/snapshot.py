@@ -1,0 +1,75 @@
+"""Requests to the language model as JSON-ready mappings and back: the form a job keeps them in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from enum import StrEnum
+from typing import TypedDict, cast
+
+from studio.engine.lm.metadata import Facts
+from studio.engine.lm.quality import ScoreRequest
+from studio.engine.lm.requests import CreateRequest, Draw, FormatRequest, Guidance, UnderstandRequest
+from studio.engine.requests import Metas
+from studio.errors import InvalidRequest
+
+Ask = CreateRequest | FormatRequest | UnderstandRequest | ScoreRequest
+
+
+class AskKind(StrEnum):
+    """What the language model is asked for beside plans."""
+
+    CREATE = "create_sample"
+    FORMAT = "format"
+    UNDERSTAND = "understand"
+    SCORE = "score"
+
+
+_KINDS: Mapping[type[Ask], AskKind] = {
+    CreateRequest: AskKind.CREATE,
+    FormatRequest: AskKind.FORMAT,
+    UnderstandRequest: AskKind.UNDERSTAND,
+    ScoreRequest: AskKind.SCORE,
+}
+
+
+class _Stored(TypedDict, total=False):
+    """The parts that are objects or tuples; JSON has neither."""
+
+    draw: dict[str, float]
+    guidance: dict[str, object]
+    metas: dict[str, object]
+    facts: dict[str, object]
+    codes: list[int]
+
+
+def kind_of(ask: Ask) -> AskKind:
+    """Return what is asked for."""
+    return _KINDS[type(ask)]
+
+
+def ask_settings(ask: Ask) -> dict[str, object]:
+    """Return the mapping; `ask_from` gives the request back."""
+    stored = asdict(ask)
+    return {**stored, "codes": list(stored["codes"])} if "codes" in stored else stored
+
+
+def ask_from(kind: AskKind, stored: Mapping[str, object]) -> Ask:
+    """Rebuild and check a request; raises InvalidRequest for a mapping that another version wrote."""
+    parts = cast(_Stored, stored)
+    values: dict[str, object] = dict(stored)
+    try:
+        if "draw" in parts:
+            values["draw"] = Draw(**parts["draw"])  # type: ignore[arg-type]  # checked by Draw itself
+        if "guidance" in parts:
+            values["guidance"] = Guidance(**parts["guidance"])  # type: ignore[arg-type]  # as above
+        if "metas" in parts:
+            values["metas"] = Metas(**parts["metas"])  # type: ignore[arg-type]  # as above
+        if "facts" in parts:
+            values["facts"] = Facts(**parts["facts"])  # type: ignore[arg-type]  # written from Facts
+        if "codes" in parts:
+            values["codes"] = tuple(parts["codes"])
+        made = {found: asked for asked, found in _KINDS.items()}[kind]
+        return made(**values)  # type: ignore[arg-type]  # every class checks its own values
+    except TypeError as error:
+        raise InvalidRequest("request", "be one this version of the studio can read", str(error)) from error
