@@ -8,10 +8,9 @@ from typing import cast
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from studio.engine.requests import TextToMusic
 from studio.engine.setup import Setup
 from studio.engine.snapshot import settings_of
-from studio.errors import InvalidRequest, NotFound
+from studio.errors import NotFound
 from studio.jobs.queue import Queue
 from studio.jobs.spec import Generate, Initialize
 from studio.services.forms import audio_format, build_request, complete_form

@@ -52,7 +52,6 @@ class Models:
             self._specs[name] = (info.spec, _width(info.path))
         return self._specs[name]
 
-
     def status(self) -> StatusView:
         """Return what the best living worker says of itself."""
         with self._database.read() as session:

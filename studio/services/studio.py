@@ -10,10 +10,12 @@ from studio.jobs.queue import Queue
 from studio.jobs.resident import EngineFactory, load_engine
 from studio.jobs.worker import Worker
 from studio.services.adapters import Adapters
+from studio.services.examples import Examples
 from studio.services.generation import Generation
 from studio.services.library import Library
 from studio.services.media import Media, signing_secret
 from studio.services.models import Models
+from studio.services.parameters import Parameters
 from studio.services.preflight import Preflight
 from studio.services.results import Results
 from studio.services.uploads import Uploads
@@ -40,6 +42,8 @@ class Studio:
         queue = Queue(database, lease_seconds=settings.lease_seconds, clock=clock)
         artifacts = ArtifactStore(settings.artifacts_dir)
         self.uploads = Uploads(artifacts, user_id=user_id)
+        self.parameters = Parameters(self.uploads)
+        self.examples = Examples()
         self.generation = Generation(
             database, queue, self._models, self.uploads, user_id=user_id, wake=self._wake, clock=clock
         )

@@ -62,9 +62,13 @@ class Uploads:
             raise NotFound(f"the uploaded file {PurePath(key).name} is gone; upload it again")
         return path
 
-    def exists(self, key: object) -> bool:
-        """Say whether a key of a form still leads to a file."""
+    def key_of(self, reference: object) -> str | None:
+        """Return the key of an upload that is still there, given its key or the path a take remembers; else None."""
+        text = str(reference or "")
+        key = f"{self._folder}/{PurePath(text).name}" if text else ""
+        if text != key and (not key or text != str(self._artifacts.path(key))):
+            return None
         try:
-            return self.resolve(key) is not None
-        except (InvalidRequest, NotFound):
-            return False
+            return key if self.resolve(key) is not None else None
+        except NotFound:
+            return None

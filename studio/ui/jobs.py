@@ -17,6 +17,7 @@ from studio.ui.text import Colour, _, plain, plural, seconds
 POLL = 0.5  # seconds between looks at the rows
 _WATCHED = "jobs.watched"  # ids seen waiting or running in this session
 _ENDED = "jobs.ended"  # id of the job whose end is still to be shown
+_FINISHED = "jobs.finished"  # id of the batch that was made for the person last
 _PHASES = {
     Phase.FETCHING: N_("Downloading"),
     Phase.LOADING: N_("Loading the model"),
@@ -27,6 +28,22 @@ _PHASES = {
     Phase.DIFFUSION: N_("Diffusion"),
     Phase.DECODING: N_("Decoding"),
     Phase.SAVING: N_("Saving"),
+}
+_NOTE = ":material/music_note:"
+_READY = {  # kind of a job -> what its end means
+    "generate": N_("Your music is ready"),
+    "ahead": N_("The next batch is ready"),
+    "initialize": N_("The model is ready"),
+    "adapt": N_("The adapter is as you wished"),
+    "encode": N_("The codes are ready"),
+    "": N_("The language model is done"),
+}
+_FAILED = {
+    "generate": N_("Generation failed: {reason}"),
+    "initialize": N_("Loading failed: {reason}"),
+    "adapt": N_("The adapter could not be changed: {reason}"),
+    "encode": N_("Convert to Codes failed: {reason}"),
+    "": N_("The language model failed: {reason}"),
 }
 _STATES = {
     JobState.QUEUED: N_("Waiting"),
@@ -51,6 +68,17 @@ def panel() -> None:
     watched.extend(job.id for job in active if job.id not in watched)
     st.fragment(_draw, run_every=POLL if watched else None)()
     _ended()
+
+
+def making() -> bool:
+    """Whether a batch the person asked for is being made or waits."""
+    return any(job.kind == "generate" and not job.ahead for job in studio().generation.active())
+
+
+def take_finished() -> str | None:
+    """Return, once, the batch that has been finished for the person since the last call."""
+    batch_id: str | None = st.session_state.pop(_FINISHED, None)
+    return batch_id
 
 
 def badge(state: JobState) -> None:
@@ -89,12 +117,14 @@ def _job(job: JobView) -> None:
 def _progress(job: JobView) -> str:
     if job.state == JobState.QUEUED:
         ahead = plural("{n} job ahead", "{n} jobs ahead", job.position) if job.position else _("next in line")
-        return _("**Waiting** · {ahead}").format(ahead=ahead)
+        waiting = _("**Next batch** · waiting · {ahead}") if job.ahead else _("**Waiting** · {ahead}")
+        return waiting.format(ahead=ahead)
     phase = _(_PHASES[Phase(job.phase)]) if job.phase in list(Phase) else _("Starting")
     started = job.started_at or job.created_at
     spent = (datetime.now(UTC) - (started if started.tzinfo else started.replace(tzinfo=UTC))).total_seconds()
     steps = _("step {n} of {total}").format(n=job.step, total=job.total) if job.total else ""
-    parts = [f"**{phase}**", steps, seconds(round(max(spent, 0.0)))]
+    whose = _("Next batch") if job.ahead else ""
+    parts = [whose, f"**{phase}**", steps, seconds(round(max(spent, 0.0)))]
     return " · ".join(part for part in parts if part)
 
 
@@ -104,11 +134,11 @@ def _announce(job_id: str) -> None:
     except NotFound:
         return
     st.session_state[_ENDED] = job_id
-    if job.state == JobState.DONE:
-        st.toast(
-            _("The model is ready") if job.kind == "initialize" else _("Your music is ready"),
-            icon=":material/music_note:",
-        )
+    if job.state != JobState.DONE:
+        return
+    st.toast(_(_READY["ahead" if job.ahead else job.kind] if job.kind in _READY else _READY[""]), icon=_NOTE)
+    if job.kind == "generate" and not job.ahead and job.batch_id is not None:
+        st.session_state[_FINISHED] = job.batch_id
 
 
 def _ended() -> None:
@@ -120,7 +150,7 @@ def _ended() -> None:
     except NotFound:
         return
     if job.state == JobState.FAILED:
-        what = _("Loading failed: {reason}") if job.kind == "initialize" else _("Generation failed: {reason}")
+        what = _(_FAILED.get(job.kind, _FAILED[""]))
         st.error(what.format(reason=plain(job.error)), icon=":material/error:")
     elif job.state == JobState.CANCELLED:
         st.info(_("Cancelled. Your settings are unchanged."))

@@ -113,6 +113,7 @@ def studio(settings: Settings, conductor: Conductor, monkeypatch: pytest.MonkeyP
         return FakeEngine(conductor, spec_for(given.models_dir / name))
 
     st.cache_resource.clear()
+    st.cache_data.clear()
     monkeypatch.setattr(runtime, "open_studio", partial(open_studio, engine_factory=load))
     monkeypatch.setattr(runtime, "_chosen", [settings])
     yield runtime.studio()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import streamlit as st
 
+from studio.engine.memory import LM_SIZES
 from studio.engine.setup import Attention, Quantization, Setup
 from studio.errors import StudioError
 from studio.i18n import N_
@@ -156,11 +157,19 @@ def _lm_row() -> None:
         disabled=not names,
         persist_state="session",
     )
-    if (lm := st.session_state["service.lm"]) and (sizes := _tier().lm_sizes) and not any(size in lm for size in sizes):
-        if any(size in lm for size in ("0.6B", "1.7B", "4B")):
-            st.warning(_("{name} is larger than this tier's list ({sizes}); it may not fit.").format(
-                name=plain(lm), sizes=", ".join(sizes)
-            ))
+    _warn_of_size(st.session_state["service.lm"])
+
+
+def _warn_of_size(lm: str | None) -> None:
+    """A language model larger than the tier's list is a risk, not an error (product.md G-07)."""
+    sizes = _tier().lm_sizes
+    size = next((size for size in LM_SIZES if lm and size in lm), None)
+    if lm is not None and size is not None and size not in sizes:
+        st.warning(
+            _("{name} is larger than what fits this tier ({sizes}); it may run out of memory.").format(
+                name=plain(lm), sizes=", ".join(sizes) or _("none")
+            )
+        )
 
 
 def _switches() -> None:
@@ -218,8 +227,9 @@ def _initialize_row(status: StatusView) -> None:
         key="service.initialize",
         type="secondary" if status.ready else "primary",
         disabled=bool(reason),
-        help=reason or _("Load what is chosen above in place of what is loaded now. An adapter has to be loaded again."),
-        on_click=_initialize,
+        help=reason
+        or _("Load what is chosen above in place of what is loaded now. An adapter has to be loaded again."),
+        on_click=initialize,
         width="stretch",
     )
     if error := st.session_state.pop(_ERROR, None):
@@ -332,7 +342,7 @@ def setup() -> Setup:
     )
 
 
-def _initialize() -> None:
+def initialize() -> None:
     """Submit the job; a callback, so the page is drawn with the job in it."""
     try:
         jobs.watch(studio().generation.initialize(str(st.session_state["service.model"]), setup()))
