@@ -40,6 +40,25 @@ def request_from(args: argparse.Namespace) -> Request:
     return _BUILDERS[args.task](args)
 
 
+def codes_from(name: str, file: Path | None) -> tuple[int, ...]:
+    """Return the audio codes of a text file, as tokens or as bare numbers; none without a file."""
+    text = text_from(name, file)
+    digits = text.replace("<|audio_code_", " ").replace("|>", " ").replace(",", " ").split()
+    return _wholes(name, ",".join(digits))
+
+
+def text_from(name: str, file: Path | None) -> str:
+    """Return what a UTF-8 text file holds; nothing without one. Raises NotFound or InvalidRequest."""
+    if file is None:
+        return ""
+    try:
+        return file.read_text(encoding="utf-8")
+    except OSError as error:
+        raise NotFound(_("{file} can't be read: {error}").format(file=file, error=error)) from error
+    except UnicodeDecodeError as error:
+        raise InvalidRequest(name, "be UTF-8 text", str(file)) from error
+
+
 def seeds_from(text: str, batch: int | None) -> tuple[int, ...]:
     """Return one seed a take: those of `text`, then random ones; -1 draws one.
 
@@ -88,7 +107,7 @@ def _shared(args: argparse.Namespace) -> Shared:
     seeds = seeds_from(args.seeds, args.batch)
     return {
         "caption": args.caption,
-        "lyrics": _text("lyrics_file", args.lyrics_file),
+        "lyrics": text_from("lyrics_file", args.lyrics_file),
         "instrumental": args.instrumental,
         "vocal_language": args.vocal_language,
         "metas": Metas(
@@ -121,10 +140,8 @@ def _sampling(args: argparse.Namespace, takes: int) -> Sampling:
 
 
 def _text2music(args: argparse.Namespace) -> Request:
-    codes = _text("codes_file", args.codes_file)
-    digits = codes.replace("<|audio_code_", " ").replace("|>", " ").replace(",", " ").split()
     numbers = _given(args, cover_strength="cover_strength")
-    audio_codes = _wholes("codes_file", ",".join(digits))
+    audio_codes = codes_from("codes_file", args.codes_file)
     return TextToMusic(**_shared(args), duration=args.duration, audio_codes=audio_codes, **numbers)
 
 
@@ -223,14 +240,3 @@ def _wholes(name: str, text: str) -> tuple[int, ...]:
         return tuple(int(part) for part in text.split(",")) if text.strip() else ()
     except ValueError as error:
         raise InvalidRequest(name, "be whole numbers with commas between, such as 1,2", text) from error
-
-
-def _text(name: str, file: Path | None) -> str:
-    if file is None:
-        return ""
-    try:
-        return file.read_text(encoding="utf-8")
-    except OSError as error:
-        raise NotFound(_("{file} can't be read: {error}").format(file=file, error=error)) from error
-    except UnicodeDecodeError as error:
-        raise InvalidRequest(name, "be UTF-8 text", str(file)) from error

@@ -12,11 +12,16 @@ from typing import TYPE_CHECKING
 
 from studio.cli.asking import add_request_arguments, request_from
 from studio.cli.loading import add_setup_arguments, settings_from
+from studio.cli.progress import PhaseLines
 from studio.cli.text import Commands, _
+from studio.cli.thinking import add_think_arguments, load_lm, thinking_from
 from studio.config import Settings
-from studio.engine.requests import AudioFormat, Request
+from studio.engine.planned import generate_planned
+from studio.engine.requests import AudioFormat, Request, TextToMusic
 from studio.engine.results import Take
 from studio.engine.run import Phase, Run
+from studio.engine.thinking import Thinking
+from studio.errors import InvalidRequest
 from studio.jobs.loading import setup_of
 
 if TYPE_CHECKING:  # needs torch, which only making music does
@@ -36,6 +41,7 @@ def add_to(commands: Commands[argparse.ArgumentParser]) -> None:
     )
     add_request_arguments(parser)
     add_setup_arguments(parser)
+    add_think_arguments(parser.add_argument_group(_("thinking"), _("text2music only")))
     parser.add_argument("--format", choices=[*AudioFormat], default=AudioFormat.MP3, help=_("file format"))
     parser.add_argument(
         "--model", metavar="NAME", help=_("checkpoint name or folder (default {name})").format(name=BUNDLED)
@@ -50,10 +56,14 @@ def add_to(commands: Commands[argparse.ArgumentParser]) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Generate, write and print the takes of one request."""
-    request = request_from(args)
+    request, thinking = request_from(args), thinking_from(args)
+    if thinking is not None and not isinstance(request, TextToMusic):
+        raise InvalidRequest("think", f"be left out of task {args.task}; it belongs to text2music", True)
     settings = settings_from(args)
-    for made in _make(args, request, settings):
+    for made in _make(args, request, thinking, settings):
         print(json.dumps(made.row()) if args.json else made.file)
+        if thinking is not None and not args.json:
+            _tell_plan(made.take)
     return 0
 
 
@@ -78,16 +88,40 @@ class Made:
             "effective": dict(take.effective),
             "timings": dict(take.timings),
         }
+        if "lm_model" in take.effective:
+            row["lm"] = {
+                **{key: value for key, value in take.effective.items() if key.startswith(("cot_", "lm_"))},
+                "codes": len(_list(take.effective.get("audio_codes"))),
+            }
         if self.lyric_times is not None:
             row |= {"lrc": str(self.lyric_times), "lyric_score": self.lyric_score}
         return row
 
 
-def _make(args: argparse.Namespace, request: Request, settings: Settings) -> list[Made]:
+def _tell_plan(take: Take) -> None:
+    """Print what the language model chose, how much it wrote and how long each phase took."""
+    used = take.effective
+    facts = {key.removeprefix("cot_"): value for key, value in used.items() if key.startswith("cot_") and value}
+    print(f"  {used['lm_model']} ({used['lm_backend']}):", ", ".join(f"{key} {facts[key]}" for key in facts) or "-")
+    laps = {key: take.timings.get(key, 0.0) for key in ("lm_facts", "lm_codes", "total")}
+    print(
+        _("  {count} codes; facts {lm_facts:.1f} s, codes {lm_codes:.1f} s, sound {total:.1f} s").format(
+            count=len(_list(used.get("audio_codes"))), **laps
+        )
+    )
+    for note in _list(used.get("notes")):
+        print(note, file=sys.stderr)
+
+
+def _list(value: object) -> list[object]:
+    return value if isinstance(value, list) else []
+
+
+def _make(args: argparse.Namespace, request: Request, thinking: Thinking | None, settings: Settings) -> list[Made]:
     from studio.engine.audio.io import check_rate, write_audio
     from studio.engine.engine import Engine
 
-    progress = _Progress()
+    progress = PhaseLines()
     engine = Engine.load(
         args.model or settings.model or BUNDLED,
         setup=setup_of(settings),
@@ -95,7 +129,11 @@ def _make(args: argparse.Namespace, request: Request, settings: Settings) -> lis
         run=Run(progress),
     )
     check_rate(AudioFormat(args.format), engine.spec.sound.sample_rate)
-    takes = engine.generate(request, Run(progress))
+    if thinking is None or not isinstance(request, TextToMusic):
+        takes = engine.generate(request, Run(progress))
+    else:
+        planner = load_lm(args, settings, Run(progress)) if thinking.wanted else None
+        takes = generate_planned(engine, planner, request, thinking, Run(progress))
     args.out.mkdir(parents=True, exist_ok=True)
     batch = secrets.token_hex(4)
     made = []
@@ -114,19 +152,3 @@ def _with_lyric_times(engine: Engine, path: Path, take: Take) -> Made:
     times = path.with_suffix(".lrc")
     times.write_text(timed.lrc + "\n", encoding="utf-8")
     return Made(path, take, times, timed.score)
-
-
-class _Progress:
-    """Writes what the engine does to stderr: one line a phase, redrawn at every step on a terminal."""
-
-    def __init__(self) -> None:
-        self._phase: Phase | None = None
-
-    def __call__(self, phase: Phase, done: int, total: int) -> None:
-        """Show that `done` of `total` units of `phase` are finished."""
-        live = sys.stderr.isatty()
-        if phase != self._phase or live:
-            start = "\r\x1b[K" if live and phase == self._phase else "\n" if live and self._phase else ""
-            end = "" if live else "\n"
-            print(f"{start}{phase} {done}/{total}", end=end, file=sys.stderr, flush=True)
-        self._phase = phase

@@ -7,12 +7,14 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 from studio.cli.text import Commands, _
 from studio.config import Settings, load_settings
 from studio.engine.run import Phase, Run
 from studio.engine.space import readable
 
+LM = "lm"  # where other models have a family
 SOURCES = ("auto", "huggingface", "modelscope")
 
 
@@ -40,15 +42,19 @@ def add_to(commands: Commands[argparse.ArgumentParser]) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """List the checkpoints, broken ones with what is wrong with them."""
+    """List the checkpoints and language models, broken ones with what is wrong with them."""
     folders = _folders(load_settings())
     from studio.engine.checkpoint import find_checkpoints
+    from studio.engine.lm.checkpoint import find_lms
 
-    found = find_checkpoints(folders)
-    for info in found:
-        family = info.spec.family.value if info.spec else None
-        row = {"name": info.name, "family": family, "path": str(info.path), "problem": info.problem}
-        print(json.dumps(row) if args.json else f"{info.name}  {family or info.problem}  {info.path}")
+    found = [
+        _Row(info.name, info.spec.family.value if info.spec else None, info.path, info.problem)
+        for info in find_checkpoints(folders)
+    ]
+    found += [_Row(info.name, None if info.problem else LM, info.path, info.problem) for info in find_lms(folders)]
+    for row in found:
+        shown = {"name": row.name, "family": row.family, "path": str(row.path), "problem": row.problem}
+        print(json.dumps(shown) if args.json else f"{row.name}  {row.family or row.problem}  {row.path}")
     if not found and not args.json:
         print(_("No checkpoint in {folders}.").format(folders=", ".join(map(str, folders))))
     return 0
@@ -83,12 +89,10 @@ def run_convert(args: argparse.Namespace) -> int:
 def run_verify(args: argparse.Namespace) -> int:
     """Check a checkpoint and every sum; the exit status is 1 when a file is not what it was."""
     settings = load_settings()
-    from studio.engine.checkpoint import resolve
     from studio.engine.manifest import MANIFEST, check_sums, read_manifest
 
-    checkpoint = resolve(args.name, _folders(settings))
     faults = 0
-    for folder in checkpoint.folders:
+    for folder in _checked(args.name, _folders(settings)):
         if not read_manifest(folder):
             print(
                 _("{folder}: no {manifest}, so only names, sizes and headers were checked").format(
@@ -117,6 +121,28 @@ def run_status(args: argparse.Namespace) -> int:
         for name, value in facts.items():
             print(f"{name:20} {value}")
     return 0 if status.ready else 1
+
+
+class _Row(NamedTuple):
+    """One model as it is listed; `family` is None for one that can't be used."""
+
+    name: str
+    family: str | None
+    path: Path
+    problem: str
+
+
+def _checked(name: str, folders: list[Path]) -> tuple[Path, ...]:
+    """Return every folder of a checkpoint or a language model after a look at names, sizes and headers."""
+    from studio.engine.checkpoint import resolve
+    from studio.engine.lm.checkpoint import PREFIX, resolve_lm
+    from studio.engine.manifest import check_sizes
+
+    if not Path(name).name.startswith(PREFIX):
+        return resolve(name, folders).folders
+    folder = resolve_lm(name, folders)
+    check_sizes(folder)
+    return (folder,)
 
 
 def _folders(settings: Settings) -> list[Path]:

@@ -6,8 +6,8 @@ import argparse
 
 from studio.cli.loading import add_setup_arguments, settings_from
 from studio.cli.text import Commands, _
-from studio.config import load_settings
-from studio.errors import InvalidRequest
+from studio.cli.thinking import AUTO, add_model_arguments
+from studio.config import Settings, load_settings
 
 
 def add_to(commands: Commands[argparse.ArgumentParser]) -> None:
@@ -18,7 +18,10 @@ def add_to(commands: Commands[argparse.ArgumentParser]) -> None:
     )
     parser.add_argument("--host", help=_("address to listen on (default 127.0.0.1: this machine only)"))
     parser.add_argument("--port", help=_("port to listen on (default 7860)"))
-    parser.add_argument("--init-llm", action="store_true", help=_("load the 5 Hz language model (not in this release)"))
+    parser.add_argument("--init-llm", action="store_true", help=_("load the 5 Hz language model at start"))
+    group = parser.add_argument_group(_("language model"))
+    group.add_argument("--lm", metavar="NAME", help=_("the one to load at start (default: the first found)"))
+    add_model_arguments(group, prefix="--lm-")
     add_setup_arguments(parser)
     parser.set_defaults(run=serve)
     commands.add_parser("worker", help=_("run jobs of the queue until interrupted")).set_defaults(run=work)
@@ -27,13 +30,31 @@ def add_to(commands: Commands[argparse.ArgumentParser]) -> None:
 
 def serve(args: argparse.Namespace) -> int:
     """Serve until interrupted."""
-    if args.init_llm:
-        raise InvalidRequest("--init-llm", "be left out: the language model arrives with a later release", True)
-    settings = settings_from(args, model=args.config, host=args.host, port=args.port)
+    settings = settings_from(
+        args,
+        model=args.config,
+        host=args.host,
+        port=args.port,
+        lm=args.lm or (AUTO if args.init_llm else None),
+        lm_backend=args.lm_backend,
+        lm_fallback="on" if args.lm_fallback else None,
+    )
+    _check_lm(settings)
     from studio import web
 
     web.serve(settings)
     return 0
+
+
+def _check_lm(settings: Settings) -> None:
+    """Refuse a language model that isn't there before anything starts; raises NotFound or CheckpointError."""
+    from studio.engine.lm.checkpoint import choose_lm, resolve_lm
+
+    dirs = [settings.models_dir, settings.checkpoints_dir]
+    if settings.lm == AUTO:
+        choose_lm(dirs)
+    elif settings.lm:
+        resolve_lm(settings.lm, dirs)
 
 
 def work(args: argparse.Namespace) -> int:

@@ -11,7 +11,7 @@ from studio.engine.lm.requests import CreateRequest, FormatRequest, UnderstandRe
 from studio.engine.lm.results import Description
 from studio.engine.planned import Writer
 from studio.engine.run import Run
-from studio.errors import Cancelled, LeaseLost, ModelNotReady, StudioError
+from studio.errors import Cancelled, LeaseLost, StudioError
 from studio.jobs.outcome import outcome
 from studio.jobs.presence import Presence
 from studio.jobs.spec import LanguageModel
@@ -103,7 +103,8 @@ class ResidentLm:
         writer, self._writer, self._wanted = self._writer, None, None
         if writer is not None:
             writer.unload()
-        self._presence.tell_lm({})
+        if self._presence.language_model:
+            self._presence.tell_lm({})
 
     def _found(self, wanted: LanguageModel) -> LanguageModel:
         """Give "auto" its name."""
@@ -135,12 +136,3 @@ class ResidentLm:
     def _say_why_not(self, told: Mapping[str, object], error: StudioError) -> None:
         stopped = isinstance(error, Cancelled | LeaseLost)
         self._presence.tell_lm({} if stopped else {**told, "state": "failed", "error": str(error)})
-
-
-def why_no_lm(status: Mapping[str, object]) -> ModelNotReady:
-    """Return the error that says why there is no language model, from what the worker's row tells of it."""
-    if status.get("state") == "failed":
-        return ModelNotReady(f"the language model {status['name']} could not be loaded: {status['error']}")
-    if status.get("state") == "loading":
-        return ModelNotReady("the language model is still being loaded; try again in a moment")
-    return ModelNotReady("no language model is loaded; tick Initialize 5Hz LM and initialize, or switch Think off")

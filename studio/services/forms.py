@@ -7,8 +7,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from studio.engine.requests import MAX_BATCH, AudioFormat, Metas, Output, TextToMusic, parse_key_scale
+from studio.engine.lm.codes import parse_codes
+from studio.engine.lm.prompts import NO_INPUT
+from studio.engine.lm.requests import Draw
+from studio.engine.lm.requests import Guidance as LmGuidance
+from studio.engine.requests import MAX_BATCH, MAX_CODE, AudioFormat, Metas, Output, TextToMusic, parse_key_scale
 from studio.engine.sampling import Guidance, Method, Sampling
+from studio.engine.thinking import Thinking
 from studio.errors import InvalidRequest
 from studio.services.seeds import seeds_for
 
@@ -43,7 +48,22 @@ DEFAULTS: Mapping[str, object] = {
     "auto_lrc": False,
     "score_scale": 0.5,
     "autogen": False,
+    "audio_codes": "",
+    "audio_cover_strength": 1.0,
+    "thinking": False,
+    "use_cot_metas": True,
+    "use_cot_caption": True,
+    "use_cot_language": True,
     "formatted": False,  # the words were written by the language model and not touched since (product.md 2.7)
+    "lm_temperature": 0.85,
+    "lm_top_k": 0,
+    "lm_top_p": 0.9,
+    "lm_repetition_penalty": 1.0,
+    "lm_cfg_scale": 2.0,
+    "lm_negative_prompt": NO_INPUT,
+    "allow_lm_batch": True,
+    "lm_batch_chunk_size": 8,
+    "constrained_decoding_debug": False,
 }
 _KEYS = {"key_scale": "keyscale", "time_signature": "timesignature", "steps": "inference_steps"}  # request -> form
 
@@ -77,6 +97,8 @@ def build_request(form: Mapping[str, object], reference: Path | None = None) -> 
             reference=reference,
             seeds=seeds_for(form["seed"], _batch_size(form), use_random=_flag(form, "use_random_seed")),
             duration=None if (seconds := _number(form, "duration")) == AUTO else seconds,
+            audio_codes=read_codes(_text(form, "audio_codes")),
+            cover_strength=_given(form, "audio_cover_strength"),
         )
 
 
@@ -96,18 +118,52 @@ def _guidance(form: Mapping[str, object]) -> Guidance:
     return Guidance(
         scale=_number(form, "guidance_scale"),
         adg=_flag(form, "use_adg"),
-        start=_required(form, "cfg_interval_start"),
-        end=_required(form, "cfg_interval_end"),
+        start=_given(form, "cfg_interval_start"),
+        end=_given(form, "cfg_interval_end"),
     )
 
 
 def _output(form: Mapping[str, object]) -> Output:
     return Output(
         normalize=_flag(form, "enable_normalization"),
-        peak=_required(form, "normalization_db"),
-        latent_shift=_required(form, "latent_shift"),
-        latent_rescale=_required(form, "latent_rescale"),
+        peak=_given(form, "normalization_db"),
+        latent_shift=_given(form, "latent_shift"),
+        latent_rescale=_given(form, "latent_rescale"),
     )
+
+
+def build_thinking(form: Mapping[str, object]) -> Thinking:
+    """Return what a complete form asks of the language model; raises InvalidRequest naming the form's field."""
+    return Thinking(
+        codes=_flag(form, "thinking"),
+        metas=_flag(form, "use_cot_metas"),
+        caption=_flag(form, "use_cot_caption"),
+        language=_flag(form, "use_cot_language"),
+        formatted=_flag(form, "formatted"),
+        draw=Draw(
+            temperature=_given(form, "lm_temperature"),
+            top_k=_whole(form, "lm_top_k") or 0,
+            top_p=_given(form, "lm_top_p"),
+            repetition_penalty=_given(form, "lm_repetition_penalty"),
+        ),
+        guidance=LmGuidance(scale=_given(form, "lm_cfg_scale"), negative_prompt=_text(form, "lm_negative_prompt")),
+        parallel=_flag(form, "allow_lm_batch"),
+        chunk_size=int(_given(form, "lm_batch_chunk_size", whole=True)),
+        debug=_flag(form, "constrained_decoding_debug"),
+    )
+
+
+def read_codes(text: str) -> tuple[int, ...]:
+    """Return the codes of a codes box, none for an empty one; raises InvalidRequest for anything that is no code.
+
+    The box refuses a number beyond the largest codebook: clamped, as the original does, it would be another sound.
+    """
+    if not text.strip():
+        return ()
+    parsed = parse_codes(text)
+    if parsed.clamped:
+        raise InvalidRequest("audio_codes", f"be whole numbers from 0 to {MAX_CODE}", parsed.clamped[0])
+    return parsed.codes
 
 
 def audio_format(form: Mapping[str, object]) -> AudioFormat:
@@ -165,18 +221,19 @@ def _number(form: Mapping[str, object], key: str) -> float | None:
     return number
 
 
+def _given(form: Mapping[str, object], key: str, *, whole: bool = False) -> float:
+    """Read a number that has no empty state."""
+    number = _whole(form, key) if whole else _number(form, key)
+    if number is None:
+        raise InvalidRequest(key, "be a number", form[key])
+    return number
+
+
 def _whole(form: Mapping[str, object], key: str) -> int | None:
     number = _number(form, key)
     if number is not None and not number.is_integer():
         raise InvalidRequest(key, "be a whole number or empty", form[key])
     return None if number is None else int(number)
-
-
-def _required(form: Mapping[str, object], key: str) -> float:
-    number = _number(form, key)
-    if number is None:
-        raise InvalidRequest(key, "be a number", form[key])
-    return number
 
 
 def _numbers(form: Mapping[str, object], key: str) -> tuple[float, ...] | None:

@@ -8,12 +8,14 @@ from typing import cast
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from studio.engine.lm.backend import BackendName
 from studio.engine.setup import Setup
 from studio.engine.snapshot import settings_of
-from studio.errors import NotFound
+from studio.engine.thinking import Thinking
+from studio.errors import InvalidRequest, NotFound
 from studio.jobs.queue import Queue
-from studio.jobs.spec import Generate, Initialize
-from studio.services.forms import audio_format, build_request, complete_form
+from studio.jobs.spec import Generate, Initialize, LanguageModel
+from studio.services.forms import audio_format, build_request, build_thinking, complete_form
 from studio.services.limits import check_limits
 from studio.services.models import Models
 from studio.services.uploads import Uploads
@@ -49,15 +51,16 @@ class Generation:
         """Store a batch and its job, both or neither, and return the job's id.
 
         A job of higher `priority` goes first and sends a running one of lower priority back into the queue. Raises
-        InvalidRequest naming field, rule and value, NotFound for an upload that is gone, and ModelNotReady; nothing is
-        stored then.
+        InvalidRequest naming field, rule and value, NotFound for an upload that is gone, and ModelNotReady, also for
+        Think without a language model; nothing is stored then. The other help of the language model is given when it
+        is there.
         """
         form = complete_form(form)
-        wanted = audio_format(form)
+        wanted, thinking = audio_format(form), build_thinking(form)
         request = build_request(form, reference=self._uploads.resolve(form["reference_audio"]))
-        status = self._models.status()
         model = self._models.ready()
-        check_limits(request, model, status.loaded)
+        check_limits(request, model, self._models.status().loaded, thinking)
+        lm = self._lm_for(thinking)
         batch = Batch(
             user_id=self._user_id,
             task=request.task.value,
@@ -69,21 +72,34 @@ class Generation:
         with self._database.write() as session:
             session.add(batch)
             session.flush()
-            payload = Generate(model=model.name, audio_format=wanted, request=request)
+            payload = Generate(model=model.name, audio_format=wanted, request=request, thinking=thinking, lm=lm)
             job_id = self._queue.submit(session, payload, user_id=self._user_id, batch_id=batch.id, priority=priority)
         self._wake()
         return job_id
 
-    def initialize(self, model_name: str, setup: Setup | None = None) -> str:
+    def initialize(
+        self,
+        model_name: str,
+        setup: Setup | None = None,
+        *,
+        init_llm: bool | None = None,
+        lm_name: str = "",
+        lm_backend: str = BackendName.PT,
+        lm_fallback: bool = False,
+    ) -> str:
         """Ask the worker to load a checkpoint and return the job's id; raises NotFound for one that can't be used.
 
         Without `setup` it is loaded as the worker's settings say. What the worker's machine can't do fails the job.
+        With `init_llm` the language model of that name (empty: the first found) is loaded after it, and what became of
+        that is in `status().lm`, whatever it is; False unloads it and None leaves it as it is.
         """
+        lm = self._language_model(lm_name, lm_backend, lm_fallback) if init_llm else None
         names = [model.name for model in self._models.usable()]
         if model_name not in names:
             raise NotFound(f"no usable checkpoint called {model_name!r}; there are: {', '.join(names) or 'none'}")
         with self._database.write() as session:
-            job_id = self._queue.submit(session, Initialize(model=model_name, setup=setup), user_id=self._user_id)
+            payload = Initialize(model=model_name, setup=setup, init_llm=init_llm, lm=lm)
+            job_id = self._queue.submit(session, payload, user_id=self._user_id)
         self._wake()
         return job_id
 
@@ -110,6 +126,17 @@ class Generation:
         with self._database.read() as session:
             jobs = session.scalars(select(Job).where(*mine).order_by(Job.created_at, Job.id))
             return [self._view(session, job) for job in jobs]
+
+    def _language_model(self, name: str, backend: str, fallback: bool) -> LanguageModel:
+        if backend not in list(BackendName):
+            raise InvalidRequest("lm_backend", f"be {' or '.join(BackendName)}", backend)
+        return LanguageModel(name=self._models.choose_lm(name), backend=backend, fallback=fallback)
+
+    def _lm_for(self, thinking: Thinking) -> LanguageModel | None:
+        """Think needs a language model; reasoning about facts is left out without one, and the takes say so."""
+        if thinking.codes:
+            return self._models.ready_lm()
+        return self._models.ready_lm() if thinking.wanted and self._models.status().lm.ready else None
 
     def _find(self, session: Session, job_id: str) -> Job:
         job = session.get(Job, job_id)

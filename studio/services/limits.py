@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from studio.engine.requests import MAX_BATCH, TextToMusic
+from studio.engine.thinking import Thinking
 from studio.errors import InvalidRequest
 from studio.services.views import ModelView, StatusView
 
@@ -26,8 +27,10 @@ def limits_of(status: StatusView) -> Limits:
     return _limits(status.model, status.loaded)
 
 
-def check_limits(request: TextToMusic, model: ModelView, loaded: Mapping[str, object]) -> None:
-    """Refuse now what the loaded checkpoint would refuse when the job's turn comes."""
+def check_limits(request: TextToMusic, model: ModelView, loaded: Mapping[str, object], thinking: Thinking) -> None:
+    """Refuse now what the loaded checkpoint would refuse when the job's turn comes; Think ignores codes given."""
+    if request.audio_codes and not thinking.codes:
+        _check_codes(request.audio_codes, model)
     steps, duration = request.sampling.steps, request.duration
     if steps is not None and steps > model.max_steps:
         raise InvalidRequest("inference_steps", f"be at most {model.max_steps} with {model.name}", steps)
@@ -37,6 +40,14 @@ def check_limits(request: TextToMusic, model: ModelView, loaded: Mapping[str, ob
     if len(request.seeds) > limits.batch:
         rule = f"be at most {limits.batch} on a device of tier {limits.tier}"
         raise InvalidRequest("batch_size", rule, len(request.seeds))
+
+
+def _check_codes(codes: tuple[int, ...], model: ModelView) -> None:
+    if not model.codebook:
+        raise InvalidRequest("audio_codes", f"be empty with {model.name}, which has no audio tokenizer", "codes")
+    if (highest := max(codes)) >= model.codebook:
+        rule = f"be whole numbers from 0 to {model.codebook - 1} with {model.name}"
+        raise InvalidRequest("audio_codes", rule, highest)
 
 
 def _limits(model: ModelView, loaded: Mapping[str, object]) -> Limits:

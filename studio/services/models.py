@@ -10,9 +10,10 @@ from studio.engine.checkpoint import find_checkpoints
 from studio.engine.lm.checkpoint import find_lms
 from studio.engine.memory import FULL_WIDTH
 from studio.engine.model_spec import ModelSpec, read_json
-from studio.errors import ModelNotReady
-from studio.jobs.presence import best_worker
-from studio.services.views import ModelView, StatusView, WorkerState
+from studio.errors import ModelNotReady, NotFound
+from studio.jobs.presence import LM, best_worker
+from studio.jobs.spec import LanguageModel
+from studio.services.views import LmStatusView, LmView, ModelView, StatusView, WorkerState
 from studio.storage.database import Database
 from studio.storage.models import Worker
 from studio.storage.times import Clock
@@ -22,6 +23,12 @@ _WHY_NOT = {
     WorkerState.LOADING: "the model is still being loaded; try again when the badge is green",
     WorkerState.FAILED: "the model could not be loaded: {error}",
     WorkerState.GONE: "no worker is running; start the studio or `studio worker` again",
+}
+
+_WHY_NO_LM = {
+    "": "no language model is loaded; tick Initialize 5Hz LM and initialize, or switch Think off",
+    "loading": "the language model {name} is still being loaded; try again in a moment",
+    "failed": "the language model {name} could not be loaded: {error}",
 }
 
 
@@ -39,10 +46,6 @@ class Models:
         """Return the checkpoints that passed every check, by name."""
         return [_view(info.spec, info.path) for info in find_checkpoints(self._dirs) if info.spec is not None]
 
-    def language_models(self) -> list[str]:
-        """Return the names of the language models that passed every check."""
-        return [info.name for info in find_lms(self._dirs) if not info.problem]
-
     def spec(self, name: str) -> tuple[ModelSpec, int] | None:
         """Return what is known of a checkpoint, and how wide its DiT is; looked up once."""
         if name not in self._specs:
@@ -51,6 +54,29 @@ class Models:
                 return None
             self._specs[name] = (info.spec, _width(info.path))
         return self._specs[name]
+
+    def language_models(self) -> list[LmView]:
+        """Return the language models on disk, by name, broken ones too."""
+        found = find_lms((self._settings.models_dir, self._settings.checkpoints_dir))
+        return [LmView(name=info.name, problem=info.problem) for info in found]
+
+    def choose_lm(self, name: str) -> str:
+        """Return `name`, or the first usable language model for an empty one; raises NotFound with those there are."""
+        usable = [model.name for model in self.language_models() if not model.problem]
+        if not usable or (name and name not in usable):
+            wanted = f"called {name!r}" if name else "on this machine"
+            raise NotFound(f"no usable language model {wanted}; there are: {', '.join(usable) or 'none'}")
+        return name or usable[0]
+
+    def ready_lm(self) -> LanguageModel:
+        """Return the loaded language model; raises ModelNotReady with the reason when there is none."""
+        status = self.status()
+        if status.state == WorkerState.GONE:
+            raise ModelNotReady(_WHY_NOT[status.state])
+        lm = status.lm
+        if lm.ready:
+            return LanguageModel(name=lm.name, backend=lm.asked, fallback=lm.fallback)
+        raise ModelNotReady(_WHY_NO_LM[lm.state].format(name=lm.name, error=lm.error))
 
     def status(self) -> StatusView:
         """Return what the best living worker says of itself."""
@@ -84,6 +110,7 @@ def _view(spec: ModelSpec, path: Path) -> ModelView:
         shift=spec.defaults.shift,
         duration=spec.duration,
         max_duration=spec.max_duration,
+        codebook=spec.codebook if spec.codes else 0,
     )
 
 
@@ -95,6 +122,22 @@ def _status(worker: Worker) -> StatusView:
         dtype=worker.dtype,
         loaded=worker.loaded,
         error=worker.error,
+        lm=_lm_status(cast(dict[str, str], worker.loaded.get(LM, {}))),
+    )
+
+
+def _lm_status(told: dict[str, str]) -> LmStatusView:
+    return LmStatusView(
+        state=told.get("state", ""),
+        name=told.get("name", ""),
+        backend=told.get("lm_backend", told.get("backend", "")),
+        asked=told.get("backend", ""),
+        fallback=bool(told.get("fallback", False)),
+        device=told.get("lm_device", ""),
+        dtype=told.get("lm_dtype", ""),
+        codebook=int(told.get("lm_codebook", 0)),
+        notes=tuple(told.get("lm_notes", ())),
+        error=told.get("error", ""),
     )
 
 
@@ -108,4 +151,5 @@ def _loaded(worker: Worker) -> ModelView:
         shift=facts["shift"],
         duration=facts["duration"],
         max_duration=facts["max_duration"],
+        codebook=int(facts["codebook"]),
     )

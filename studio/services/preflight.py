@@ -15,7 +15,7 @@ from studio.engine.memory import Work
 from studio.engine.requests import TextToMusic
 from studio.engine.snapshot import settings_of
 from studio.errors import InvalidRequest
-from studio.services.forms import build_request, complete_form
+from studio.services.forms import build_request, build_thinking, complete_form
 from studio.services.limits import check_limits
 from studio.services.models import Models
 from studio.services.views import ModelView, StatusView
@@ -56,7 +56,7 @@ class Preflight:
         try:
             whole = complete_form(form)
             request = build_request(whole, reference=Path("reference") if whole["reference_audio"] else None)
-            check_limits(request, status.model, status.loaded)
+            check_limits(request, status.model, status.loaded, build_thinking(whole))
         except InvalidRequest as problem:
             return PreflightView(problem=problem)
         return self._outlook(request, status.model, status)

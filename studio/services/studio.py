@@ -8,6 +8,7 @@ from studio.config import Settings
 from studio.jobs.local import LocalWorker
 from studio.jobs.queue import Queue
 from studio.jobs.resident import EngineFactory, load_engine
+from studio.jobs.resident_lm import LmFactory, load_planner
 from studio.jobs.worker import Worker
 from studio.services.adapters import Adapters
 from studio.services.examples import Examples
@@ -19,7 +20,8 @@ from studio.services.parameters import Parameters
 from studio.services.preflight import Preflight
 from studio.services.results import Results
 from studio.services.uploads import Uploads
-from studio.services.views import ModelView, StatusView
+from studio.services.views import LmView, ModelView, StatusView
+from studio.services.writing import Writing
 from studio.storage.artifacts import ArtifactStore
 from studio.storage.database import Database
 from studio.storage.migrate import migrate
@@ -30,11 +32,19 @@ from studio.storage.users import local_user
 class Studio:
     """All services over one migrated database; safe to share between threads."""
 
-    def __init__(self, settings: Settings, database: Database, engine_factory: EngineFactory, clock: Clock) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        database: Database,
+        engine_factory: EngineFactory,
+        clock: Clock,
+        lm_factory: LmFactory = load_planner,
+    ) -> None:
         user_id = local_user(database)
         self.settings = settings
         self._database = database
         self._engine_factory = engine_factory
+        self._lm_factory = lm_factory
         self._clock = clock
         self._worker: LocalWorker | None = None
         self._lock = threading.Lock()
@@ -50,6 +60,7 @@ class Studio:
         self.adapters = Adapters(database, queue, self._models, user_id=user_id, wake=self._wake)
         self.preflight = Preflight(database, self._models)
         self.results = Results(database, self.generation, user_id=user_id)
+        self.writing = Writing(database, queue, self._models, artifacts, user_id=user_id, wake=self._wake)
         self.library = Library(database, user_id=user_id)
         self.media = Media(signing_secret(settings), database, artifacts, clock)
 
@@ -61,15 +72,21 @@ class Studio:
         """Return the checkpoints that can be initialised."""
         return self._models.usable()
 
-    def language_models(self) -> list[str]:
-        """Return the names of the language models that can be loaded."""
+    def language_models(self) -> list[LmView]:
+        """Return the language models on disk, broken ones with what is wrong with them."""
         return self._models.language_models()
 
     def start_worker(self) -> None:
         """Start the worker of this process; does nothing when it runs."""
         with self._lock:
             if self._worker is None:
-                worker = Worker(self.settings, self._database, engine_factory=self._engine_factory, clock=self._clock)
+                worker = Worker(
+                    self.settings,
+                    self._database,
+                    engine_factory=self._engine_factory,
+                    lm_factory=self._lm_factory,
+                    clock=self._clock,
+                )
                 self._worker = LocalWorker(worker)
 
     def close(self) -> None:
@@ -86,7 +103,13 @@ class Studio:
             worker.wake()
 
 
-def open_studio(settings: Settings, *, engine_factory: EngineFactory = load_engine, clock: Clock = utc_now) -> Studio:
+def open_studio(
+    settings: Settings,
+    *,
+    engine_factory: EngineFactory = load_engine,
+    lm_factory: LmFactory = load_planner,
+    clock: Clock = utc_now,
+) -> Studio:
     """Open the studio's database, migrating it first; raises StorageError."""
     migrate(settings)
-    return Studio(settings, Database(settings.resolved_database_url), engine_factory, clock)
+    return Studio(settings, Database(settings.resolved_database_url), engine_factory, clock, lm_factory)

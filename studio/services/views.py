@@ -8,7 +8,17 @@ from datetime import datetime
 
 from studio.storage.states import JobState, WorkerState
 
-__all__ = ["BatchView", "JobState", "JobView", "ModelView", "StatusView", "TakeView", "WorkerState"]
+__all__ = [
+    "BatchView",
+    "JobState",
+    "JobView",
+    "LmStatusView",
+    "LmView",
+    "ModelView",
+    "StatusView",
+    "TakeView",
+    "WorkerState",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +34,36 @@ class ModelView:
     max_duration: float = 600.0  # seconds
     folder: str = ""  # the checkpoints root it lies in, where that is known
     tasks: tuple[str, ...] = ()  # what it can make, where that is known
+    codebook: int = 0  # how many audio codes it knows; 0: it has no audio tokenizer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LmView:
+    """A language model on disk; `problem` says why it can't be used, if it can't."""
+
+    name: str
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LmStatusView:
+    """What became of the language model; `state` is "", loading, ready or failed."""
+
+    state: str = ""
+    name: str = ""
+    backend: str = ""  # in use once it is ready, else asked for
+    asked: str = ""  # backend asked for
+    fallback: bool = False  # whether pt was allowed to take its place
+    device: str = ""
+    dtype: str = ""
+    codebook: int = 0  # how many audio codes it writes
+    notes: tuple[str, ...] = ()  # such as why another backend is in use
+    error: str = ""
+
+    @property
+    def ready(self) -> bool:
+        """Whether it can be asked now."""
+        return self.state == "ready"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +76,7 @@ class StatusView:
     dtype: str = ""
     loaded: Mapping[str, object] = field(default_factory=dict)  # everything, see Engine.status
     error: str = ""
+    lm: LmStatusView = field(default_factory=LmStatusView)
 
     @property
     def ready(self) -> bool:

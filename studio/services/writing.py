@@ -2,96 +2,66 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Callable
 
-UNKNOWN = "unknown"  # the language that leaves the choice to the language model
+from sqlalchemy.orm import joinedload
 
+from studio.engine.requests import MAX_DURATION, MIN_DURATION
+from studio.errors import InvalidRequest, NotFound
+from studio.jobs.queue import Queue
+from studio.jobs.spec import Encode, JobKind, Write
+from studio.services.asks import (
+    Ask,
+    CreateSample,
+    Format,
+    LmSampling,
+    Score,
+    ToCodes,
+    Understand,
+    Written,
+    score_request,
+    words_request,
+    written_from,
+)
+from studio.services.models import Models
+from studio.storage.artifacts import ArtifactStore
+from studio.storage.database import Database
+from studio.storage.models import Job, Take
+from studio.storage.states import JobState
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LmSampling:
-    """How the language model draws words; guidance and negative prompt play no part in them."""
-
-    temperature: float = 0.85
-    top_k: int = 0  # 0: off
-    top_p: float = 0.9  # 1 and 0: off
-    repetition_penalty: float = 1.0
-    seed: int | None = None  # None draws one; the result's `effective` says which
-    debug: bool = False  # keep a line for every token
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CreateSample:
-    """A whole song from a wish in plain words; an empty one lets the model invent a song."""
-
-    description: str = ""
-    instrumental: bool = False
-    language: str = UNKNOWN
-    sampling: LmSampling = field(default_factory=LmSampling)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Format:
-    """A fuller caption and better-shaped lyrics; every fact the user set is kept, None is filled in."""
-
-    caption: str = ""
-    lyrics: str = ""
-    bpm: int | None = None
-    key_scale: str | None = None  # "A minor", "Am"; empty counts as None
-    time_signature: str | None = None  # 2, 3, 4 or 6; empty counts as None
-    duration: float | None = None  # seconds; -1 counts as None
-    language: str = UNKNOWN
-    sampling: LmSampling = field(default_factory=LmSampling)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Understand:
-    """Caption, lyrics and facts of the music in codes; empty codes let the model invent a song."""
-
-    codes: str  # the text of the codes box: <|audio_code_1|><|audio_code_2|>…
-    sampling: LmSampling = field(default_factory=LmSampling)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ToCodes:
-    """The codes of a piece of audio: a file's path, or the key of a file in the artifact store as text."""
-
-    source: Path | str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Score:
-    """How well a take's codes fit its stored caption, lyrics and facts; lower sensitivity reacts more strongly."""
-
-    take_id: str
-    sensitivity: float = 0.5  # 0.01 to 1
-
-
-Ask = CreateSample | Format | Understand | ToCodes | Score
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Written:
-    """What came of an ask; a field is None when the ask gives none of it or the model said nothing of it."""
-
-    caption: str | None = None
-    lyrics: str | None = None
-    bpm: int | None = None
-    key_scale: str | None = None
-    time_signature: str | None = None
-    duration: float | None = None  # seconds
-    language: str | None = None
-    instrumental: bool | None = None
-    codes: str | None = None  # text for the codes box
-    score: float | None = None  # 0 to 1
-    scores: Mapping[str, float] = field(default_factory=dict)  # by part: caption, lyrics, bpm, keyscale, …
-    notes: tuple[str, ...] = ()  # what the user should know, such as "the text was cut after 2560 tokens"
-    effective: Mapping[str, object] = field(default_factory=dict)  # seed, model and backend used, and everything else
+__all__ = [
+    "Ask",
+    "CreateSample",
+    "Format",
+    "LmSampling",
+    "Score",
+    "ToCodes",
+    "Understand",
+    "Writing",
+    "Written",
+]
+KINDS = (JobKind.CREATE_SAMPLE, JobKind.FORMAT, JobKind.UNDERSTAND, JobKind.SCORE, JobKind.ENCODE)
 
 
 class Writing:
     """Submits asks to the worker and reads what came of them; follow the job with `generation.job(job_id)`."""
+
+    def __init__(
+        self,
+        database: Database,
+        queue: Queue,
+        models: Models,
+        artifacts: ArtifactStore,
+        *,
+        user_id: str,
+        wake: Callable[[], None],
+    ) -> None:
+        self._database = database
+        self._queue = queue
+        self._models = models
+        self._artifacts = artifacts
+        self._user_id = user_id
+        self._wake = wake
 
     def submit(self, ask: Ask) -> str:
         """Store a job and return its id.
@@ -99,8 +69,47 @@ class Writing:
         Raises InvalidRequest naming field, rule and value, ModelNotReady with the reason when the language model (for
         ToCodes: the checkpoint) is not loaded, NotFound for a take or file that is not there. Nothing is stored then.
         """
-        raise NotImplementedError
+        payload = self._encode(ask) if isinstance(ask, ToCodes) else self._write(ask)
+        with self._database.write() as session:
+            job_id = self._queue.submit(session, payload, user_id=self._user_id)
+        self._wake()
+        return job_id
 
     def result(self, job_id: str) -> Written | None:
         """Return what came of a job, None while it isn't done or when it failed; raises NotFound."""
-        raise NotImplementedError
+        with self._database.read() as session:
+            job = session.get(Job, job_id)
+        if job is None or job.user_id != self._user_id or job.kind not in KINDS:
+            raise NotFound(f"there is no writing job {job_id!r}")
+        if job.state != JobState.DONE or job.effective is None:
+            return None
+        return written_from(job.effective)
+
+    def _write(self, ask: CreateSample | Format | Understand | Score) -> Write:
+        if isinstance(ask, Score):
+            request = score_request(self._take(ask.take_id), ask.sensitivity)
+            return Write(lm=self._models.ready_lm(), ask=request, take_id=ask.take_id)
+        request = words_request(ask, self._longest())
+        return Write(lm=self._models.ready_lm(), ask=request)
+
+    def _encode(self, ask: ToCodes) -> Encode:
+        path = self._artifacts.path(ask.source) if isinstance(ask.source, str) else ask.source
+        if not path.is_file():
+            raise NotFound(f"there is no audio file {str(ask.source)!r}")
+        model = self._models.ready()
+        if not model.codebook:
+            rule = "be one with an audio tokenizer, or it can't turn audio into codes"
+            raise InvalidRequest("model", rule, model.name)
+        return Encode(model=model.name, source=path.resolve())
+
+    def _longest(self) -> float:
+        """Return the seconds a song may last with the loaded checkpoint, or with any when none is loaded."""
+        model = self._models.status().model
+        return MAX_DURATION if model is None else min(max(model.max_duration, MIN_DURATION), MAX_DURATION)
+
+    def _take(self, take_id: str) -> Take:
+        with self._database.read() as session:
+            take = session.get(Take, take_id, options=[joinedload(Take.batch)])
+        if take is None or take.batch.user_id != self._user_id:
+            raise NotFound(f"there is no take {take_id!r}")
+        return take

@@ -204,8 +204,7 @@ def guided(model: ModelView | None) -> bool:
 
 def has_lm(status: StatusView) -> bool:
     """Whether a language model is loaded."""
-    lm = status.loaded.get("lm")
-    return isinstance(lm, dict) and lm.get("state") == "ready"
+    return status.ready and status.lm.ready
 
 
 def collect(status: StatusView) -> dict[str, object]:

@@ -25,7 +25,7 @@ _LOOKS: Mapping[WorkerState, tuple[Colour, str]] = {
     WorkerState.FAILED: ("red", ":material/error:"),
     WorkerState.GONE: ("red", ":material/error:"),
 }
-_LM_STATES = {"loading": N_("loading"), "failed": N_("failed to load")}
+_LM_STATES = {"": N_("off"), "loading": N_("loading"), "failed": N_("failed to load")}
 ICON = str(ROOT / "static" / "icon.png")
 _WORDS = {
     WorkerState.READY: N_("Ready"),
@@ -78,19 +78,19 @@ def _badge(drawn: StatusView) -> None:
                 dtype=plain(status.dtype),
             )
         )
-        st.caption(_companions(status.loaded))
+        st.caption(_companions(status))
     if status.error:
         st.caption(plain(status.error))
     elif status.state == WorkerState.GONE:
         st.caption(_("Start the studio with `python app.py`: the worker comes with it."))
 
 
-def _companions(loaded: Mapping[str, object]) -> str:
+def _companions(status: StatusView) -> str:
     """Name the language model, the adapter and the quantization, or say that there is none."""
-    lm, adapters = loaded.get("lm"), loaded.get("adapters")
-    name = _("off")
-    if isinstance(lm, dict) and lm:
-        name = str(lm.get("name")) if lm.get("state") == "ready" else _(_LM_STATES.get(str(lm.get("state")), ""))
+    lm, loaded = status.lm, status.loaded
+    adapters, name = loaded.get("adapters"), _(_LM_STATES.get(lm.state, _LM_STATES[""]))
+    if lm.ready:
+        name = lm.name
     adapter = _("none")
     if isinstance(adapters, list) and adapters:
         strength = f"{adapters[0]['scale']:g}" if loaded.get("use_lora") else _("off")

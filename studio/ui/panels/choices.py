@@ -29,10 +29,9 @@ def why_no_lm(status: StatusView) -> str:
     """Say why the language model can't be asked; empty when it can."""
     if fields.has_lm(status):
         return ""
-    lm = status.loaded.get("lm")
-    if isinstance(lm, dict) and lm.get("state") == "failed":
-        return _("The language model could not be loaded: {reason}").format(reason=lm.get("error", ""))
-    if isinstance(lm, dict) and lm.get("state") == "loading":
+    if status.lm.state == "failed":
+        return _("The language model could not be loaded: {reason}").format(reason=status.lm.error)
+    if status.lm.state == "loading":
         return _("The language model is still being loaded.")
     return _("Needs a language model: tick Initialize 5Hz LM under Service Configuration and initialize.")
 

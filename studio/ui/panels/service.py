@@ -11,7 +11,7 @@ from studio.engine.memory import LM_SIZES
 from studio.engine.setup import Attention, Quantization, Setup
 from studio.errors import StudioError
 from studio.i18n import N_
-from studio.services.views import ModelView, StatusView, WorkerState
+from studio.services.views import LmStatusView, ModelView, StatusView, WorkerState
 from studio.ui import jobs, notices
 from studio.ui.panels import hardware, lora
 from studio.ui.runtime import settings, studio
@@ -33,7 +33,6 @@ _LOADED_WORDS = {
     "offload_to_cpu": N_("Offload to CPU"),
     "offload_dit_to_cpu": N_("Offload DiT to CPU"),
     "quantization": N_("Quantization"),
-    "lm": N_("5Hz LM"),
     "tier": N_("Tier"),
     "max_duration": N_("Longest duration"),
     "max_batch": N_("Largest batch"),
@@ -58,7 +57,7 @@ def panel(status: StatusView) -> None:
 @st.cache_data(ttl=60, show_spinner=False)
 def _found() -> tuple[list[ModelView], list[str]]:
     """Reading every checkpoint's files at each rerun would cost more than all widgets; Refresh looks again."""
-    return studio().models(), studio().language_models()
+    return studio().models(), [lm.name for lm in studio().language_models() if not lm.problem]
 
 
 def _models() -> dict[str, ModelView]:
@@ -242,12 +241,27 @@ def _status_box(status: StatusView) -> None:
             name=status.model.name, family=status.model.family, device=status.device, dtype=status.dtype
         )
         st.success(plain(words) + _details(status.loaded), icon=":material/check_circle:")
+        _lm_status(status.lm)
     elif status.state == WorkerState.FAILED:
         st.error(
             _("The model could not be loaded: {reason}").format(reason=plain(status.error)), icon=":material/error:"
         )
     else:
         st.info(word(status), icon=":material/info:")
+
+
+def _lm_status(lm: LmStatusView) -> None:
+    """Say what became of the language model; its failure is not the DiT's."""
+    if lm.ready:
+        words = _("5Hz LM ready: {name} with {backend} on {device}, {dtype}").format(
+            name=lm.name, backend=lm.backend, device=lm.device, dtype=lm.dtype
+        )
+        st.success(plain(" · ".join([words, *lm.notes])), icon=":material/check_circle:")
+    elif lm.state == "failed":
+        st.error(
+            _("The language model could not be loaded: {reason}").format(reason=plain(lm.error)),
+            icon=":material/error:",
+        )
 
 
 def _details(loaded: Mapping[str, object]) -> str:
@@ -293,7 +307,7 @@ def _seed(models: Mapping[str, ModelView]) -> None:
             st.session_state["service.offload_dit"] = wanted.offload_dit == "on"
         if wanted.quantization != "auto":
             st.session_state["service.quantization"] = wanted.quantization
-    st.session_state.setdefault("service.backend", "vllm" if hardware.card() else "pt")
+    st.session_state.setdefault("service.backend", "vllm" if hardware.card() else wanted.lm_backend)
 
 
 def _first(models: Mapping[str, ModelView], wanted: str) -> str | None:
@@ -345,6 +359,14 @@ def setup() -> Setup:
 def initialize() -> None:
     """Submit the job; a callback, so the page is drawn with the job in it."""
     try:
-        jobs.watch(studio().generation.initialize(str(st.session_state["service.model"]), setup()))
+        job_id = studio().generation.initialize(
+            str(st.session_state["service.model"]),
+            setup(),
+            init_llm=bool(st.session_state["service.init_lm"]),
+            lm_name=st.session_state["service.lm"] or "",
+            lm_backend=st.session_state["service.backend"],
+            lm_fallback=True,
+        )
+        jobs.watch(job_id)
     except StudioError as error:
         st.session_state[_ERROR] = error
