@@ -16,7 +16,7 @@ from studio.errors import InvalidRequest, NotFound
 from studio.jobs.queue import Queue
 from studio.jobs.spec import Generate, Initialize, LanguageModel
 from studio.services.forms import audio_format, build_request, build_thinking, complete_form
-from studio.services.limits import check_limits
+from studio.services.limits import check_limits, fits
 from studio.services.models import Models
 from studio.services.uploads import Uploads
 from studio.services.views import JobState, JobView
@@ -60,6 +60,8 @@ class Generation:
         request = build_request(form, reference=self._uploads.resolve(form["reference_audio"]))
         model = self._models.ready()
         check_limits(request, model, self._models.status().loaded, thinking)
+        if (known := self._models.spec(model.name)) is not None:
+            fits(request, known[0], thinking)
         lm = self._lm_for(thinking)
         batch = Batch(
             user_id=self._user_id,

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from studio.engine.effective import Effective, fill
+from studio.engine.model_spec import ModelSpec
 from studio.engine.requests import MAX_BATCH, TextToMusic
 from studio.engine.thinking import Thinking
 from studio.errors import InvalidRequest
+from studio.services.forms import form_names
 from studio.services.views import ModelView, StatusView
 
 
@@ -40,6 +43,15 @@ def check_limits(request: TextToMusic, model: ModelView, loaded: Mapping[str, ob
     if len(request.seeds) > limits.batch:
         rule = f"be at most {limits.batch} on a device of tier {limits.tier}"
         raise InvalidRequest("batch_size", rule, len(request.seeds))
+
+
+def fits(request: TextToMusic, spec: ModelSpec, thinking: Thinking) -> Effective:
+    """Return what a request comes to on a checkpoint, without the codes that Think would ignore.
+
+    Raises InvalidRequest naming the form's field for what the checkpoint can't do.
+    """
+    with form_names():
+        return fill(replace(request, audio_codes=()) if thinking.codes else request, spec)
 
 
 def _check_codes(codes: tuple[int, ...], model: ModelView) -> None:

@@ -10,13 +10,13 @@ from typing import cast
 
 from sqlalchemy import or_, select
 
-from studio.engine.effective import fill
 from studio.engine.memory import Work
 from studio.engine.requests import TextToMusic
 from studio.engine.snapshot import settings_of
+from studio.engine.thinking import Thinking
 from studio.errors import InvalidRequest
 from studio.services.forms import build_request, build_thinking, complete_form
-from studio.services.limits import check_limits
+from studio.services.limits import check_limits, fits
 from studio.services.models import Models
 from studio.services.views import ModelView, StatusView
 from studio.storage.database import Database
@@ -56,12 +56,13 @@ class Preflight:
         try:
             whole = complete_form(form)
             request = build_request(whole, reference=Path("reference") if whole["reference_audio"] else None)
-            check_limits(request, status.model, status.loaded, build_thinking(whole))
+            thinking = build_thinking(whole)
+            check_limits(request, status.model, status.loaded, thinking)
         except InvalidRequest as problem:
             return PreflightView(problem=problem)
-        return self._outlook(request, status.model, status)
+        return self._outlook(request, thinking, status.model, status)
 
-    def _outlook(self, request: TextToMusic, model: ModelView, status: StatusView) -> PreflightView:
+    def _outlook(self, request: TextToMusic, thinking: Thinking, model: ModelView, status: StatusView) -> PreflightView:
         times = self._times(request, model.name, status.device)
         seconds = median(times) if times else None
         known = self._models.spec(model.name)
@@ -69,7 +70,7 @@ class Preflight:
             return PreflightView(seconds=seconds, runs=len(times))
         spec, width = known
         try:
-            effective = fill(request, spec)
+            effective = fits(request, spec, thinking)
         except InvalidRequest as problem:
             return PreflightView(problem=problem)
         takes = len(request.seeds)

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -45,7 +46,33 @@ class Conductor:
         self.go.set()
         self.hold_at = 0  # step of the diffusion before which the engine waits for `go`
         self.failing: Exception | None = None
+        self.limits: dict[str, object] = {}  # what the engine says of its tier
         self.load_failing: Exception | None = None
+
+
+class FakeAdapters:
+    """One adapter at most, called like its folder."""
+
+    def __init__(self) -> None:
+        self.loaded: list[SimpleNamespace] = []
+        self.on = True
+
+    def load(self, path: str, name: str = "", scale: float = 1.0) -> SimpleNamespace:
+        self.loaded, self.on = [SimpleNamespace(name=Path(path).name, scale=scale)], True
+        return self.loaded[0]
+
+    def set_scale(self, name: str, scale: float) -> None:
+        self.loaded[0].scale = scale
+
+    def use(self, on: bool) -> None:
+        self.on = on
+
+    def unload_all(self) -> None:
+        self.loaded = []
+
+    def state(self) -> dict[str, object]:
+        adapters = [{"name": one.name, "scale": one.scale} for one in self.loaded]
+        return {"use_lora": self.on and bool(adapters), "adapters": adapters}
 
 
 class FakeEngine:
@@ -56,9 +83,11 @@ class FakeEngine:
     def __init__(self, conductor: Conductor, spec: ModelSpec) -> None:
         self._conductor = conductor
         self.spec = spec
+        self.adapters = FakeAdapters()
 
     def status(self) -> dict[str, object]:
-        return {"model": self.spec.name, "device": self.device}
+        own = {"model": self.spec.name, "device": self.device, "quantization": "none"}
+        return {**own, **self._conductor.limits, **self.adapters.state()}
 
     def generate(self, request: TextToMusic, run: Run) -> list[Take]:
         steps = request.sampling.steps or 8

@@ -10,7 +10,7 @@ from streamlit.testing.v1 import AppTest
 from studio.services import Studio
 
 MODEL = "tiny-turbo"
-EVERY_FIELD = {  # no value is its default
+EVERY_FIELD = {  # what turbo without a language model can use; no value is its default
     "caption": "calm *piano*, no drums",
     "lyrics": "[verse]\nwords, <b>not</b> markup\n\n[chorus]\nmore",
     "instrumental": True,
@@ -25,6 +25,15 @@ EVERY_FIELD = {  # no value is its default
     "seed": "5, 6",
     "use_random_seed": False,
     "audio_format": "flac",
+    "infer_method": "sde",
+    "timesteps": "0.9, 0.6, 0.4, 0.2",
+    "normalization_db": -3.0,
+    "latent_shift": 0.1,
+    "latent_rescale": 1.2,
+    "auto_score": True,
+    "auto_lrc": True,
+    "score_scale": 0.3,
+    "autogen": True,
 }
 
 
