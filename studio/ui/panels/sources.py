@@ -14,6 +14,7 @@ from studio.ui.panels.choices import why_no_lm
 from studio.ui.runtime import studio
 from studio.ui.text import _, plain, seconds
 
+_EXAMPLE = "<|audio_code_123|><|audio_code_456|>…"
 _SOURCE = "create.source"  # Upload
 _REFERENCE = "create.reference"  # Upload whose key the form holds
 _ROUND = "upload.round"  # counts up to empty an uploader, whose value can't be set
@@ -82,7 +83,7 @@ def _codes(status: StatusView) -> None:
         _("LM Codes Hints"),
         key=key("audio_codes"),
         height=90,
-        placeholder="<|audio_code_123|><|audio_code_456|>…",
+        placeholder=_EXAMPLE,
         help=_(
             "Codes fix melody and structure, and their number the length: five are a second. They are used only while "
             "Think is off; with Think the language model makes its own."
