@@ -99,10 +99,9 @@ def guide(page: str) -> None:
             + "\n".join(f"- **{_(what)}** – {_(do)}" for what, do in TROUBLE)
         )
         for words, file in _DOCUMENTS:
-            if (ROOT / file).is_file():
-                st.button(
-                    _(words), key=f"guide.{file}", icon=":material/menu_book:", on_click=_open, args=[words, file]
-                )
+            there = (ROOT / file).is_file()
+            if there and st.button(_(words), key=f"guide.{file}", icon=":material/menu_book:"):
+                _open(words, file)
 
 
 def _open(words: str, file: str) -> None:

@@ -41,7 +41,6 @@ def task(model: ModelView | None) -> None:
     )
     wanted = Task(chosen)
     if wanted is not Task.TEXT2MUSIC and not (reason := why_not(wanted, model)):
-        st.session_state.pop(_TASK)
         st.switch_page(_TASKS[wanted][1])
     if wanted is not Task.TEXT2MUSIC:
         st.warning(
