@@ -56,7 +56,6 @@ def panel(status: StatusView) -> None:
         _("Song Description"),
         key="simple.description",
         height=80,
-        max_chars=2000,
         placeholder=_("what the song is about, how it should sound, who sings"),
         help=_("Plain words in any language. Left empty, the language model invents a song."),
         persist_state="session",

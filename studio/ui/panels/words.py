@@ -81,7 +81,6 @@ def caption(limits: Limits) -> None:
         _("Caption"),
         key=key("caption"),
         height=110,
-        max_chars=MAX_CAPTION - 1,
         placeholder=_("upbeat pop rock with driving electric guitars, live drums and a bright synth hook"),
         help=_(
             "Describe the music: genre and style, instruments, mood and atmosphere, and the tempo feel when BPM is "
@@ -98,6 +97,7 @@ def caption(limits: Limits) -> None:
         args=[limits.duration],
         width="stretch",
     )
+    _count("caption", MAX_CAPTION - 1)
     if st.session_state.pop(_NO_DICE, False):
         st.warning(_("There are no examples: the folder data/examples is missing or empty."))
 
@@ -108,7 +108,6 @@ def lyrics(status: StatusView) -> None:
         _("Lyrics"),
         key=key("lyrics"),
         height=190,
-        max_chars=MAX_LYRICS - 1,
         placeholder=_("[verse]\nCity lights are fading low\n\n[chorus]\nWe keep on driving home"),
         help=_(
             "Put section tags such as [verse], [chorus] or [bridge] on lines of their own and an empty line between "
@@ -118,6 +117,7 @@ def lyrics(status: StatusView) -> None:
         on_change=fields.touched,
         persist_state="session",
     )
+    _count("lyrics", MAX_LYRICS - 1)
     voice, spoken, rewrite = st.columns([2, 3, 2], vertical_alignment="bottom")
     with voice:
         checkbox(
@@ -144,6 +144,13 @@ def lyrics(status: StatusView) -> None:
     )
     if st.session_state[FORMATTED]:
         st.caption(_(":material/auto_awesome: Already formatted: the language model will not look for facts again."))
+
+
+def _count(name: str, most: int) -> None:
+    """Count the characters; the widget's own limit would cut a pasted text without a word."""
+    length = len(st.session_state[key(name)])
+    words = _("{n} of {most} characters").format(n=length, most=most)
+    st.caption(f":red[{words}]" if length > most else words)
 
 
 def guidance() -> None:
