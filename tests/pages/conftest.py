@@ -162,7 +162,7 @@ def ready(studio: Studio) -> Studio:
 @pytest.fixture
 def app(studio: Studio) -> AppTest:
     """Home, drawn once."""
-    return AppTest.from_file(ROOT / "Home.py", default_timeout=20).run()
+    return AppTest.from_file(ROOT / "Home.py", default_timeout=60).run()
 
 
 def write_checkpoint(path: Path) -> None:
