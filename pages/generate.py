@@ -2,34 +2,41 @@
 
 import streamlit as st
 
-from studio.errors import StudioError
-from studio.ui import batches, fields, forms, jobs, notices, player, shell
-from studio.ui.runtime import studio
+from studio.services.limits import limits_of
+from studio.ui import fields, jobs, shell
+from studio.ui.panels import advanced, facts, results, service, simple, sources, start, words, writing
 from studio.ui.text import _
 
 status = shell.open_page("generate")
-forms.service(status)
-fields.seed(status.model)
-forms.adjusted()
+limits = limits_of(status)
+fields.seed(status.model, limits)
+writing.receive(limits.duration)
+service.panel(status)
+start.adjusted()
+writing.said()
 
 left, right = st.columns([3, 2], gap="large")
-with right:
-    forms.facts(status.model)
-    forms.advanced(status.model)
 with left:
-    forms.song()
-    if forms.submit(status):
-        try:
-            jobs.watch(studio().generation.submit(fields.collect()))
-        except StudioError as error:
-            notices.show(error)
+    mode = simple.mode(status)
+    if mode == simple.SIMPLE:
+        simple.panel(status)
+        opened = not simple.waits_for_sample(mode)
+        box = st.expander(_("Caption and lyrics"), expanded=opened, key=f"create.words.{opened}")
+    else:
+        box = st.container()
+    with box:
+        words.caption(limits)
+        words.lyrics(status)
+        words.guidance()
+    sources.panel(status)
+    start.switches(status)
+    start.button(status, limits, mode)
+with right:
+    facts.panel(status.model, limits)
+    with st.expander(_("Task")):
+        words.task(status.model)
+    advanced.panel(status)
+    start.load()
 
 jobs.panel()
-
-recent = [batch for batch in studio().library.batches(limit=4) if batch.takes][:2]
-for batch in recent:
-    with st.container(key=f"result.{batch.id}"):
-        batches.head(batch)
-        player.cards(batch.takes)
-if recent:
-    st.page_link("pages/history.py", label=_("All takes are in History"), icon=":material/history:")
+results.panel(status)

@@ -15,7 +15,7 @@ from studio.jobs.presence import LM
 from studio.jobs.queue import Queue
 from studio.jobs.resident import Resident
 from studio.jobs.resident_lm import ResidentLm
-from studio.jobs.spec import Encode, Generate, Initialize, Measure, Replay, TimeLyrics, Write
+from studio.jobs.spec import Adapt, Encode, Generate, Initialize, Measure, Replay, TimeLyrics, Write
 from studio.jobs.writing import answer
 from studio.storage import models
 from studio.storage.artifacts import ArtifactStore
@@ -63,6 +63,8 @@ class Handlers:
                 self._write(payload, lease, run)
             case Encode():
                 self._encode(payload, lease, run)
+            case Adapt():
+                self._adapt(payload, lease, run)
             case Measure():
                 self._aftercare.measure(payload, lease, run)
             case TimeLyrics():
@@ -74,6 +76,11 @@ class Handlers:
         engine = self._resident.load(payload.model, payload.setup, run)
         self._lm.settle(payload.init_llm, payload.lm, run)
         with lease.complete({**engine.status(), LM: self._lm.status()}):
+            pass
+
+    def _adapt(self, payload: Adapt, lease: Lease, run: Run) -> None:
+        engine = self._resident.adapt(payload, run)
+        with lease.complete(dict(engine.status())):
             pass
 
     def _generate(self, payload: Generate, lease: Lease, run: Run) -> None:

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
-from sqlalchemy import ColumnElement, select
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, exists, select
+from sqlalchemy.orm import Session, aliased
 
 from studio.errors import LeaseLost
 from studio.jobs.spec import Payload, unpack
@@ -65,6 +65,13 @@ class Lease:
         if wanted is None:
             raise self._lost()
         return wanted
+
+    def outranked(self) -> bool:
+        """Return whether a job of higher priority waits; a job prepared ahead must not delay a person's own."""
+        other = aliased(Job)
+        waits = exists().where(other.state == JobState.QUEUED, other.priority > Job.priority)
+        with self.database.read() as session:
+            return bool(session.scalars(select(waits).where(Job.id == self.job_id)).one_or_none())
 
     @contextmanager
     def complete(self, effective: Facts) -> Iterator[Session]:

@@ -1,4 +1,4 @@
-"""The queue: jobs wait in the order they came, those nobody waits for after all others, and one worker claims each."""
+"""The queue: jobs wait in the order of their priority, then of their age, and each is claimed by one worker."""
 
 from __future__ import annotations
 
@@ -15,24 +15,27 @@ from studio.storage.models import Job
 from studio.storage.states import JobState
 from studio.storage.times import Clock, utc_now
 
-_UNSEEN = Job.kind.in_(sorted(BACKGROUND))  # False sorts before True
+_UNSEEN = -1  # highest priority of a job of a kind that nobody waits for
 
 
 class Queue:
-    """All jobs of a database, oldest first."""
+    """All jobs of a database, the highest priority first and among equals the oldest."""
 
     def __init__(self, database: Database, *, lease_seconds: float, clock: Clock = utc_now) -> None:
         self._database = database
         self._lease_seconds = lease_seconds
         self._clock = clock
 
-    def submit(self, session: Session, payload: Payload, *, user_id: str, batch_id: str | None = None) -> str:
+    def submit(
+        self, session: Session, payload: Payload, *, user_id: str, batch_id: str | None = None, priority: int = 0
+    ) -> str:
         """Add a job in the caller's transaction, so it and its batch appear together; return its id."""
         job = Job(
             kind=payload.kind,
             requested=pack(payload),
             user_id=user_id,
             batch_id=batch_id,
+            priority=min(priority, _UNSEEN) if payload.kind in BACKGROUND else priority,
             state=JobState.QUEUED,
             created_at=self._clock(),
         )
@@ -41,15 +44,16 @@ class Queue:
         return job.id
 
     def claim(self, worker_id: str) -> Lease | None:
-        """Take the oldest waiting job that somebody waits for, else the oldest one, or None when there is none."""
+        """Take the job whose turn it is, or None when nothing waits."""
+        first = Job.priority.desc(), Job.created_at, Job.id
         with self._database.write() as session:
-            oldest = select(Job).where(Job.state == JobState.QUEUED).order_by(_UNSEEN, Job.created_at, Job.id)
-            job = session.scalars(oldest.limit(1).with_for_update(skip_locked=True)).one_or_none()
+            waiting = select(Job).where(Job.state == JobState.QUEUED).order_by(*first).limit(1)
+            job = session.scalars(waiting.with_for_update(skip_locked=True)).one_or_none()
             return None if job is None else self._lease(job, worker_id)
 
     def others_wait(self) -> bool:
         """Return whether a job waits that somebody waits for."""
-        query = select(Job.id).where(Job.state == JobState.QUEUED, ~_UNSEEN).limit(1)
+        query = select(Job.id).where(Job.state == JobState.QUEUED, Job.priority > _UNSEEN).limit(1)
         with self._database.read() as session:
             return session.scalars(query).first() is not None
 
@@ -93,6 +97,5 @@ class Queue:
 
 def _before(job: Job) -> ColumnElement[bool]:
     older = or_(Job.created_at < job.created_at, and_(Job.created_at == job.created_at, Job.id < job.id))
-    if job.kind in BACKGROUND:
-        return and_(Job.state == JobState.QUEUED, or_(~_UNSEEN, older))
-    return and_(Job.state == JobState.QUEUED, ~_UNSEEN, older)
+    first = or_(Job.priority > job.priority, and_(Job.priority == job.priority, older))
+    return and_(Job.state == JobState.QUEUED, first)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -17,6 +17,35 @@ from studio.errors import Cancelled, LeaseLost, StudioError
 from studio.jobs.loading import setup_of
 from studio.jobs.outcome import outcome
 from studio.jobs.presence import Presence
+from studio.jobs.spec import Adapt, AdaptAction
+
+
+class NamedAdapter(Protocol):
+    """One adapter on a model."""
+
+    @property
+    def name(self) -> str:
+        """What it is called while it is loaded."""
+
+
+class LoadedAdapters(Protocol):
+    """What the worker needs of an engine's adapters, see studio.engine.lora.adapters.Adapters."""
+
+    @property
+    def loaded(self) -> Sequence[NamedAdapter]:
+        """The adapters on the model."""
+
+    def load(self, path: str, name: str = "", scale: float = 1.0) -> NamedAdapter:
+        """Put an adapter on the model."""
+
+    def set_scale(self, name: str, scale: float) -> None:
+        """Set how strong it is."""
+
+    def use(self, on: bool) -> None:
+        """Switch all on or off."""
+
+    def unload_all(self) -> None:
+        """Take every one off."""
 
 
 class MusicEngine(Protocol):
@@ -25,6 +54,10 @@ class MusicEngine(Protocol):
     spec: ModelSpec
     device: str
     dtype: str
+
+    @property
+    def adapters(self) -> LoadedAdapters:
+        """The LoRA adapters on the model."""
 
     def generate(self, request: Request, run: Run) -> list[Take]:
         """Make one take a seed."""
@@ -79,6 +112,13 @@ class Resident:
         self._presence.ready(engine.spec, engine.device, engine.dtype, engine.status())
         return engine
 
+    def adapt(self, wanted: Adapt, run: Run) -> MusicEngine:
+        """Change the adapter of the model and tell so; raises what the engine's adapters raise."""
+        engine = self.require(wanted.model, run)
+        _adapt(engine.adapters, wanted)
+        self._presence.ready(engine.spec, engine.device, engine.dtype, engine.status())
+        return engine
+
     def unload(self) -> None:
         """Give the memory of the engine back."""
         if self._engine is not None:
@@ -100,3 +140,17 @@ class Resident:
             self._presence.empty()
         else:
             self._presence.failed(model, str(error))
+
+
+def _adapt(adapters: LoadedAdapters, wanted: Adapt) -> None:
+    """The page knows one adapter at a time; another takes its place."""
+    if wanted.action is AdaptAction.LOAD:
+        adapters.unload_all()
+        adapters.load(wanted.path, scale=wanted.scale)
+    elif wanted.action is AdaptAction.UNLOAD:
+        adapters.unload_all()
+    elif wanted.action is AdaptAction.USE:
+        adapters.use(wanted.on)
+    else:
+        for adapter in adapters.loaded:
+            adapters.set_scale(adapter.name, wanted.scale)

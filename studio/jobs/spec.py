@@ -22,6 +22,7 @@ class JobKind(StrEnum):
 
     GENERATE = "generate"
     INITIALIZE = "initialize"
+    ADAPT = "adapt"
     CREATE_SAMPLE = AskKind.CREATE.value
     FORMAT = AskKind.FORMAT.value
     UNDERSTAND = AskKind.UNDERSTAND.value
@@ -69,6 +70,28 @@ class Initialize:
     setup: Setup | None = None  # None: as the worker's settings say
     init_llm: bool | None = None  # None: the language model stays as it is; False: it is unloaded
     lm: LanguageModel | None = None  # which one, with init_llm
+
+
+class AdaptAction(StrEnum):
+    """What is done with the adapter of the loaded model."""
+
+    LOAD = "load"  # in place of the one there is
+    UNLOAD = "unload"
+    USE = "use"  # switch it on or off
+    SCALE = "scale"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Adapt:
+    """Load, weigh, switch or remove the LoRA adapter of the loaded model."""
+
+    kind: ClassVar[JobKind] = JobKind.ADAPT
+
+    model: str
+    action: AdaptAction
+    path: str = ""  # for load
+    scale: float = 1.0  # for load and scale
+    on: bool = True  # for use
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,7 +145,7 @@ class Replay:
     batch_id: str
 
 
-Payload = Generate | Initialize | Write | Encode | Measure | TimeLyrics | Replay
+Payload = Generate | Initialize | Write | Encode | Adapt | Measure | TimeLyrics | Replay
 
 
 class _Stored(TypedDict):
@@ -142,7 +165,7 @@ class _Stored(TypedDict):
 
 def pack(payload: Payload) -> Facts:
     """Return the JSON to store for `payload`."""
-    if isinstance(payload, Measure | TimeLyrics | Replay):
+    if isinstance(payload, Adapt | Measure | TimeLyrics | Replay):
         return asdict(payload)
     if isinstance(payload, Encode):
         return {"model": payload.model, "source": str(payload.source)}
@@ -169,6 +192,7 @@ def unpack(kind: str, facts: Facts) -> Payload:
     readers: Mapping[str, Callable[[_Stored], Payload]] = {
         JobKind.INITIALIZE: _initialize,
         JobKind.GENERATE: _generate,
+        JobKind.ADAPT: lambda stored: _adapt(facts),
         JobKind.ENCODE: lambda stored: Encode(model=stored["model"], source=Path(stored["source"])),
     }
     stored = cast(_Stored, facts)
@@ -188,6 +212,11 @@ def _initialize(stored: _Stored) -> Initialize:
         init_llm=stored.get("init_llm"),
         lm=_lm(stored),
     )
+
+
+def _adapt(facts: Facts) -> Adapt:
+    values = {**facts, "action": AdaptAction(str(facts["action"]))}
+    return Adapt(**values)  # type: ignore[arg-type]  # written by this class, so of its kinds
 
 
 def _generate(stored: _Stored) -> Generate:

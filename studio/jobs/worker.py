@@ -36,7 +36,8 @@ class Worker:
     """Serves the queue until `stop`.
 
     A stop during a job puts the job back in the queue at the engine's next step, and no loss is counted: stopping
-    the server is not the job's fault. A worker that can't reach a step within the grace period ends like a killed one.
+    the server is not the job's fault. A waiting job of higher priority does the same. A
+    worker that can't reach a step within the grace period ends like a killed one.
     """
 
     def __init__(
@@ -112,7 +113,7 @@ class Worker:
                 self._settle(lease, error)
 
     def _must_end(self, lease: Lease) -> bool:
-        return lease.cancel_requested() or self._stopping.is_set()
+        return lease.cancel_requested() or self._stopping.is_set() or lease.outranked()
 
     def _settle(self, lease: Lease, error: StudioError) -> None:
         """Write how a job ended that is not done."""

@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 
 from studio.engine.lm.codes import parse_codes
 from studio.engine.lm.prompts import NO_INPUT
-from studio.engine.lm.requests import Draw, Guidance
-from studio.engine.requests import MAX_BATCH, MAX_CODE, AudioFormat, Metas, TextToMusic, parse_key_scale
-from studio.engine.sampling import Sampling
+from studio.engine.lm.requests import Draw
+from studio.engine.lm.requests import Guidance as LmGuidance
+from studio.engine.requests import MAX_BATCH, MAX_CODE, AudioFormat, Metas, Output, TextToMusic, parse_key_scale
+from studio.engine.sampling import Guidance, Method, Sampling
 from studio.engine.thinking import Thinking
 from studio.errors import InvalidRequest
 from studio.services.seeds import seeds_for
@@ -31,13 +33,28 @@ DEFAULTS: Mapping[str, object] = {
     "seed": "-1",
     "use_random_seed": True,
     "audio_format": "mp3",
+    "guidance_scale": None,
+    "use_adg": False,
+    "cfg_interval_start": 0.0,
+    "cfg_interval_end": 1.0,
+    "infer_method": Method.ODE.value,
+    "timesteps": "",
+    "reference_audio": "",  # key of an uploaded file
+    "enable_normalization": True,
+    "normalization_db": -1.0,
+    "latent_shift": 0.0,
+    "latent_rescale": 1.0,
+    "auto_score": False,
+    "auto_lrc": False,
+    "score_scale": 0.5,
+    "autogen": False,
     "audio_codes": "",
     "audio_cover_strength": 1.0,
     "thinking": False,
     "use_cot_metas": True,
     "use_cot_caption": True,
     "use_cot_language": True,
-    "formatted": False,
+    "formatted": False,  # the words were written by the language model and not touched since (product.md 2.7)
     "lm_temperature": 0.85,
     "lm_top_k": 0,
     "lm_top_p": 0.9,
@@ -47,8 +64,6 @@ DEFAULTS: Mapping[str, object] = {
     "allow_lm_batch": True,
     "lm_batch_chunk_size": 8,
     "constrained_decoding_debug": False,
-    "auto_score": False,
-    "score_scale": 0.5,
 }
 _KEYS = {"key_scale": "keyscale", "time_signature": "timesignature", "steps": "inference_steps"}  # request -> form
 
@@ -60,8 +75,11 @@ def complete_form(form: Mapping[str, object]) -> dict[str, object]:
     return {**DEFAULTS, **form}
 
 
-def build_request(form: Mapping[str, object]) -> TextToMusic:
-    """Return the request a complete form asks for; raises InvalidRequest naming the form's field."""
+def build_request(form: Mapping[str, object], reference: Path | None = None) -> TextToMusic:
+    """Return the request a complete form asks for, with the file behind its reference audio.
+
+    Raises InvalidRequest naming the form's field.
+    """
     with form_names():
         return TextToMusic(
             caption=_text(form, "caption"),
@@ -73,12 +91,45 @@ def build_request(form: Mapping[str, object]) -> TextToMusic:
                 key_scale=parse_key_scale(key) if (key := _text(form, "keyscale").strip()) else None,
                 time_signature=_label(form, "timesignature"),
             ),
-            sampling=Sampling(steps=_whole(form, "inference_steps"), shift=_number(form, "shift")),
+            sampling=_sampling(form),
+            guidance=_guidance(form),
+            output=_output(form),
+            reference=reference,
             seeds=seeds_for(form["seed"], _batch_size(form), use_random=_flag(form, "use_random_seed")),
             duration=None if (seconds := _number(form, "duration")) == AUTO else seconds,
             audio_codes=read_codes(_text(form, "audio_codes")),
             cover_strength=_given(form, "audio_cover_strength"),
         )
+
+
+def _sampling(form: Mapping[str, object]) -> Sampling:
+    method = form["infer_method"]
+    if method not in list(Method):
+        raise InvalidRequest("infer_method", f"be one of {', '.join(Method)}", method)
+    return Sampling(
+        steps=_whole(form, "inference_steps"),
+        shift=_number(form, "shift"),
+        timesteps=_numbers(form, "timesteps"),
+        method=Method(str(method)),
+    )
+
+
+def _guidance(form: Mapping[str, object]) -> Guidance:
+    return Guidance(
+        scale=_number(form, "guidance_scale"),
+        adg=_flag(form, "use_adg"),
+        start=_given(form, "cfg_interval_start"),
+        end=_given(form, "cfg_interval_end"),
+    )
+
+
+def _output(form: Mapping[str, object]) -> Output:
+    return Output(
+        normalize=_flag(form, "enable_normalization"),
+        peak=_given(form, "normalization_db"),
+        latent_shift=_given(form, "latent_shift"),
+        latent_rescale=_given(form, "latent_rescale"),
+    )
 
 
 def build_thinking(form: Mapping[str, object]) -> Thinking:
@@ -95,7 +146,7 @@ def build_thinking(form: Mapping[str, object]) -> Thinking:
             top_p=_given(form, "lm_top_p"),
             repetition_penalty=_given(form, "lm_repetition_penalty"),
         ),
-        guidance=Guidance(scale=_given(form, "lm_cfg_scale"), negative_prompt=_text(form, "lm_negative_prompt")),
+        guidance=LmGuidance(scale=_given(form, "lm_cfg_scale"), negative_prompt=_text(form, "lm_negative_prompt")),
         parallel=_flag(form, "allow_lm_batch"),
         chunk_size=int(_given(form, "lm_batch_chunk_size", whole=True)),
         debug=_flag(form, "constrained_decoding_debug"),
@@ -191,6 +242,17 @@ def _whole(form: Mapping[str, object], key: str) -> int | None:
     if number is not None and not number.is_integer():
         raise InvalidRequest(key, "be a whole number or empty", form[key])
     return None if number is None else int(number)
+
+
+def _numbers(form: Mapping[str, object], key: str) -> tuple[float, ...] | None:
+    """Read numbers with commas between; empty is None. The full-width comma is what some keyboards type."""
+    text = _text(form, key).replace("，", ",").strip()
+    if not text:
+        return None
+    try:
+        return tuple(float(part) for part in text.split(",") if part.strip())
+    except ValueError as error:
+        raise InvalidRequest(key, "be numbers from 1 down to 0 with commas between", text) from error
 
 
 def _batch_size(form: Mapping[str, object]) -> int:

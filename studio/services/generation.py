@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import cast
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from studio.engine.lm.backend import BackendName
-from studio.engine.requests import TextToMusic
 from studio.engine.setup import Setup
 from studio.engine.snapshot import settings_of
 from studio.engine.thinking import Thinking
@@ -17,8 +17,10 @@ from studio.jobs.queue import Queue
 from studio.jobs.spec import Generate, Initialize, LanguageModel
 from studio.services.forms import audio_format, auto_score, build_request, build_thinking, complete_form
 from studio.services.library.lineage import Parent, record
+from studio.services.limits import check_limits, fits
 from studio.services.models import Models
-from studio.services.views import JobState, JobView, ModelView
+from studio.services.uploads import Uploads
+from studio.services.views import JobState, JobView
 from studio.storage.database import Database
 from studio.storage.models import Batch, Job
 from studio.storage.times import Clock
@@ -32,6 +34,7 @@ class Generation:
         database: Database,
         queue: Queue,
         models: Models,
+        uploads: Uploads,
         *,
         user_id: str,
         wake: Callable[[], None],
@@ -40,21 +43,26 @@ class Generation:
         self._database = database
         self._queue = queue
         self._models = models
+        self._uploads = uploads
         self._user_id = user_id
         self._wake = wake
         self._clock = clock
 
-    def submit(self, form: Mapping[str, object], parents: Sequence[Parent] = ()) -> str:
+    def submit(self, form: Mapping[str, object], parents: Sequence[Parent] = (), *, priority: int = 0) -> str:
         """Store a batch and its job, both or neither, and return the job's id; `parents` are what it is made from.
 
-        Raises InvalidRequest naming field, rule and value, and ModelNotReady, also for Think without a language model;
-        nothing is stored then. The other help of the language model is given when it is there.
+        A job of higher `priority` goes first and sends a running one of lower priority back into the queue. Raises
+        InvalidRequest naming field, rule and value, NotFound for an upload that is gone, and ModelNotReady, also for
+        Think without a language model; nothing is stored then. The other help of the language model is given when it
+        is there.
         """
         form = complete_form(form)
-        wanted, request, thinking = audio_format(form), build_request(form), build_thinking(form)
-        score = auto_score(form)
+        wanted, thinking, score = audio_format(form), build_thinking(form), auto_score(form)
+        request = build_request(form, reference=self._uploads.resolve(form["reference_audio"]))
         model = self._models.ready()
-        _check_limits(request, model, thinking)
+        check_limits(request, model, self._models.status().loaded, thinking)
+        if (known := self._models.spec(model.name)) is not None:
+            fits(request, known[0], thinking)
         lm = self._lm_for(thinking, score is not None)
         batch = Batch(
             user_id=self._user_id,
@@ -71,7 +79,7 @@ class Generation:
             payload = Generate(
                 model=model.name, audio_format=wanted, request=request, thinking=thinking, lm=lm, score=score
             )
-            job_id = self._queue.submit(session, payload, user_id=self._user_id, batch_id=batch.id)
+            job_id = self._queue.submit(session, payload, user_id=self._user_id, batch_id=batch.id, priority=priority)
         self._wake()
         return job_id
 
@@ -106,6 +114,12 @@ class Generation:
         """Return a job as its row says; raises NotFound."""
         with self._database.read() as session:
             return self._view(session, self._find(session, job_id))
+
+    def seeds(self, job_id: str) -> tuple[int, ...]:
+        """Return the seeds a job makes its takes from; raises NotFound."""
+        with self._database.read() as session:
+            requested = self._find(session, job_id).requested
+        return tuple(cast(dict[str, list[int]], requested.get("request", {})).get("seeds", []))
 
     def cancel(self, job_id: str) -> None:
         """End a waiting job now and a running one at its next step; an ended one stays as it is. Raises NotFound."""
@@ -150,26 +164,8 @@ class Generation:
             position=self._queue.position(session, job),
             error=job.error,
             cancel_requested=job.cancel_requested,
+            ahead=job.priority < 0,
             created_at=job.created_at,
             started_at=job.started_at,
             finished_at=job.finished_at,
         )
-
-
-def _check_limits(request: TextToMusic, model: ModelView, thinking: Thinking) -> None:
-    """Refuse now what the loaded checkpoint would refuse when the job's turn comes; Think ignores codes given."""
-    if request.audio_codes and not thinking.codes:
-        _check_codes(request.audio_codes, model)
-    steps, duration = request.sampling.steps, request.duration
-    if steps is not None and steps > model.max_steps:
-        raise InvalidRequest("inference_steps", f"be at most {model.max_steps} with {model.name}", steps)
-    if duration is not None and duration > model.max_duration:
-        raise InvalidRequest("duration", f"be at most {model.max_duration:g} seconds with {model.name}", duration)
-
-
-def _check_codes(codes: tuple[int, ...], model: ModelView) -> None:
-    if not model.codebook:
-        raise InvalidRequest("audio_codes", f"be empty with {model.name}, which has no audio tokenizer", "codes")
-    if (highest := max(codes)) >= model.codebook:
-        rule = f"be whole numbers from 0 to {model.codebook - 1} with {model.name}"
-        raise InvalidRequest("audio_codes", rule, highest)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import cast
 
 from studio.config import Settings
 from studio.engine.checkpoint import find_checkpoints
 from studio.engine.lm.checkpoint import find_lms
-from studio.engine.model_spec import ModelSpec
+from studio.engine.memory import FULL_WIDTH
+from studio.engine.model_spec import ModelSpec, read_json
 from studio.errors import ModelNotReady, NotFound
 from studio.jobs.presence import LM, best_worker
 from studio.jobs.spec import LanguageModel, language_model_from
@@ -37,11 +39,21 @@ class Models:
         self._settings = settings
         self._database = database
         self._clock = clock
+        self._specs: dict[str, tuple[ModelSpec, int]] = {}
+        self._dirs = (settings.models_dir, settings.checkpoints_dir)
 
     def usable(self) -> list[ModelView]:
         """Return the checkpoints that passed every check, by name."""
-        found = find_checkpoints((self._settings.models_dir, self._settings.checkpoints_dir))
-        return [_view(info.spec) for info in found if info.spec is not None]
+        return [_view(info.spec, info.path) for info in find_checkpoints(self._dirs) if info.spec is not None]
+
+    def spec(self, name: str) -> tuple[ModelSpec, int] | None:
+        """Return what is known of a checkpoint, and how wide its DiT is; looked up once."""
+        if name not in self._specs:
+            found = {info.name: info for info in find_checkpoints(self._dirs) if info.spec is not None}
+            if (info := found.get(name)) is None or info.spec is None:
+                return None
+            self._specs[name] = (info.spec, _width(info.path))
+        return self._specs[name]
 
     def language_models(self) -> list[LmView]:
         """Return the language models on disk, by name, broken ones too."""
@@ -80,9 +92,18 @@ class Models:
         return status.model
 
 
-def _view(spec: ModelSpec) -> ModelView:
+def _width(path: Path) -> int:
+    """Read the hidden size of the DiT; what the file doesn't say is taken for the published one."""
+    files = [file for file in (path / "transformer" / "config.json", path / "config.json") if file.is_file()]
+    size = read_json(files[0]).get("hidden_size") if files else None
+    return size if isinstance(size, int) else FULL_WIDTH
+
+
+def _view(spec: ModelSpec, path: Path) -> ModelView:
     return ModelView(
         name=spec.name,
+        folder=str(path.parent),
+        tasks=tuple(task.value for task in spec.defaults.tasks),
         family=spec.family.value,
         steps=spec.defaults.steps,
         max_steps=spec.defaults.max_steps,

@@ -10,12 +10,18 @@ from studio.jobs.queue import Queue
 from studio.jobs.resident import EngineFactory, load_engine
 from studio.jobs.resident_lm import LmFactory, load_planner
 from studio.jobs.worker import Worker
+from studio.services.adapters import Adapters
+from studio.services.examples import Examples
 from studio.services.generation import Generation
 from studio.services.library import Library
 from studio.services.library.download import Archives
 from studio.services.media import Media, Signer, signing_secret
 from studio.services.models import Models
+from studio.services.parameters import Parameters
+from studio.services.preflight import Preflight
+from studio.services.results import Results
 from studio.services.takes import Takes
+from studio.services.uploads import Uploads
 from studio.services.views import LmView, ModelView, StatusView
 from studio.services.writing import Writing
 from studio.storage.artifacts import ArtifactStore
@@ -46,8 +52,16 @@ class Studio:
         self._lock = threading.Lock()
         self._models = Models(settings, database, clock)
         queue = Queue(database, lease_seconds=settings.lease_seconds, clock=clock)
-        self.generation = Generation(database, queue, self._models, user_id=user_id, wake=self._wake, clock=clock)
         secret, artifacts = signing_secret(settings), ArtifactStore(settings.artifacts_dir)
+        self.uploads = Uploads(artifacts, user_id=user_id)
+        self.parameters = Parameters(self.uploads)
+        self.examples = Examples()
+        self.generation = Generation(
+            database, queue, self._models, self.uploads, user_id=user_id, wake=self._wake, clock=clock
+        )
+        self.adapters = Adapters(database, queue, self._models, user_id=user_id, wake=self._wake)
+        self.preflight = Preflight(database, self._models)
+        self.results = Results(database, self.generation, user_id=user_id)
         self.writing = Writing(database, queue, self._models, artifacts, user_id=user_id, wake=self._wake)
         self.media = Media(secret, database, artifacts, clock)
         self.archives = Archives(Signer(secret, clock, "studio.zip"), database, artifacts)

@@ -34,6 +34,8 @@ class ModelView:
     shift: float
     duration: float  # seconds used when the duration is Auto
     max_duration: float = 600.0  # seconds
+    folder: str = ""  # the checkpoints root it lies in, where that is known
+    tasks: tuple[str, ...] = ()  # what it can make, where that is known
     codebook: int = 0  # how many audio codes it knows; 0: it has no audio tokenizer
 
 
@@ -98,6 +100,7 @@ class JobView:
     position: int  # jobs ahead in the queue; 0 when running or finished
     error: str
     cancel_requested: bool
+    ahead: bool  # prepared for the person, not asked for; gives way to everything else
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None

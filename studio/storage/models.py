@@ -280,6 +280,7 @@ class Job(Base):
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True, default=new_id)
     user_id: Mapped[str] = mapped_column(ForeignKey("users.id"))
+    priority: Mapped[int] = mapped_column(default=0)  # a higher one goes first; below 0: prepared ahead of the person
     batch_id: Mapped[str | None] = mapped_column(ForeignKey("batches.id"), index=True)
     kind: Mapped[str] = mapped_column(String(16))
     requested: Mapped[Facts]  # the payload, see studio.jobs.spec

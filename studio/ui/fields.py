@@ -8,14 +8,18 @@ from dataclasses import dataclass
 import streamlit as st
 
 from studio.engine.requests import LANGUAGES, MAX_BATCH, TIME_SIGNATURES, AudioFormat
+from studio.engine.sampling import Method
 from studio.i18n import N_
-from studio.services.views import ModelView
+from studio.services.limits import Limits
+from studio.services.views import ModelView, StatusView
 from studio.ui.text import _, seconds
 
 PREFIX = "create."
 ADJUSTED = "form.adjusted"  # names of fields whose applied value had to give way
 _MODEL = "form.model"  # the checkpoint whose defaults the form follows
 _LIMIT = "form.limit"  # the upper end of Inference Steps as last drawn
+FORMATTED = PREFIX + "formatted"  # the words came from the language model or an example and were not touched since
+WRITTEN = ("caption", "lyrics", "bpm", "keyscale", "timesignature", "vocal_language", "duration")
 METRES = {"2": "2/4", "3": "3/4", "4": "4/4", "6": "6/8"}
 
 
@@ -29,6 +33,9 @@ class Field:
     low: float | None = None
     high: float | None = None
     options: tuple[str, ...] = ()
+    neutral: str | float | bool | None = None  # what is sent while the control does not apply
+    guided: bool = False  # applies only to families with guidance (product.md 1.X.1)
+    lm: bool = False  # applies only while a language model is loaded
 
     @property
     def key(self) -> str:
@@ -45,7 +52,8 @@ class Field:
             return "" if value is None else str(value)
         if not isinstance(value, int | float):
             return self.default
-        number = min(max(value, self.low or value), self.high or value)
+        low, high = value if self.low is None else self.low, value if self.high is None else self.high
+        number = min(max(value, low), high)
         return float(number) if isinstance(self.default, float) else int(number)
 
 
@@ -76,6 +84,57 @@ FIELDS: Mapping[str, Field] = {
             default="mp3",
             options=tuple(kind.value for kind in AudioFormat),
         ),
+        Field(name="guidance_scale", label=N_("Guidance Scale"), default=7.0, low=1.0, high=15.0, guided=True),
+        Field(name="use_adg", label=N_("Use ADG"), default=False, neutral=False, guided=True),
+        Field(
+            name="cfg_interval_start",
+            label=N_("CFG Interval Start"),
+            default=0.0,
+            low=0.0,
+            high=1.0,
+            neutral=0.0,
+            guided=True,
+        ),
+        Field(
+            name="cfg_interval_end",
+            label=N_("CFG Interval End"),
+            default=1.0,
+            low=0.0,
+            high=1.0,
+            neutral=1.0,
+            guided=True,
+        ),
+        Field(
+            name="infer_method",
+            label=N_("Inference Method"),
+            default=Method.ODE.value,
+            options=tuple(kind.value for kind in Method),
+        ),
+        Field(name="timesteps", label=N_("Custom Timesteps"), default=""),
+        Field(name="reference_audio", label=N_("Reference Audio"), default=""),
+        Field(name="audio_codes", label=N_("LM Codes Hints"), default=""),
+        Field(name="audio_cover_strength", label=N_("LM Codes Strength"), default=1.0, low=0.0, high=1.0),
+        Field(name="enable_normalization", label=N_("Normalize Peaks"), default=True),
+        Field(name="normalization_db", label=N_("Peak Level"), default=-1.0, low=-10.0, high=0.0),
+        Field(name="latent_shift", label=N_("Latent Shift"), default=0.0, low=-0.2, high=0.2),
+        Field(name="latent_rescale", label=N_("Latent Rescale"), default=1.0, low=0.5, high=1.5),
+        Field(name="thinking", label=N_("Think"), default=True, neutral=False, lm=True),
+        Field(name="allow_lm_batch", label=N_("ParallelThinking"), default=True),
+        Field(name="use_cot_caption", label=N_("CaptionRewrite"), default=True, neutral=False, lm=True),
+        Field(name="use_cot_metas", label=N_("CoT Metas"), default=True, neutral=False, lm=True),
+        Field(name="use_cot_language", label=N_("CoT Language"), default=True, neutral=False, lm=True),
+        Field(name="lm_temperature", label=N_("LM Temperature"), default=0.85, low=0.0, high=2.0),
+        Field(name="lm_cfg_scale", label=N_("LM CFG Scale"), default=2.0, low=1.0, high=3.0),
+        Field(name="lm_top_k", label=N_("LM Top-K"), default=0, low=0, high=100),
+        Field(name="lm_top_p", label=N_("LM Top-P"), default=0.9, low=0.0, high=1.0),
+        Field(name="lm_negative_prompt", label=N_("LM Negative Prompt"), default="NO USER INPUT"),
+        Field(name="lm_batch_chunk_size", label=N_("LM Batch Chunk Size"), default=8, low=1, high=32),
+        Field(name="constrained_decoding_debug", label=N_("Constrained Decoding Debug"), default=False),
+        Field(name="auto_score", label=N_("Auto Score"), default=False),
+        Field(name="auto_lrc", label=N_("Auto LRC"), default=False),
+        Field(name="score_scale", label=N_("Quality Score Sensitivity"), default=0.5, low=0.01, high=1.0),
+        Field(name="autogen", label=N_("AutoGen"), default=False),
+        Field(name="formatted", label=N_("Already formatted"), default=False),
     )
 }
 _ENGINE_NAMES = {
@@ -84,7 +143,15 @@ _ENGINE_NAMES = {
     "steps": "inference_steps",
     "seeds": "seed",
 }
-_OTHER_LABELS = {"task_type": N_("Task"), "model": N_("Model"), "instruction": N_("Instruction")}
+_OTHER_LABELS = {
+    "task_type": N_("Task"),
+    "model": N_("Model"),
+    "instruction": N_("Instruction"),
+    "lora_path": N_("LoRA Path"),
+    "lora_scale": N_("LoRA Scale"),
+    "use_lora": N_("Use LoRA"),
+    "device": N_("Device"),
+}
 
 
 def label(name: str) -> str:
@@ -98,7 +165,7 @@ def key(name: str) -> str:
     return FIELDS[name].key
 
 
-def seed(model: ModelView | None) -> None:
+def seed(model: ModelView | None, limits: Limits | None = None) -> None:
     """Give every field a value before its widget is drawn; a newly loaded model brings its own steps and shift."""
     for field in FIELDS.values():
         st.session_state.setdefault(field.key, _default(field, model))
@@ -109,6 +176,9 @@ def seed(model: ModelView | None) -> None:
             if not first or st.session_state[field.key] == field.default:
                 st.session_state[field.key] = _default(field, model)
     _limit_steps(steps_limit(model))
+    if limits is not None:
+        _limit("duration", limits.duration)
+        _limit("batch_size", limits.batch)
 
 
 def steps_limit(model: ModelView | None) -> int:
@@ -127,9 +197,36 @@ def closed(name: str, by: bool) -> bool:
     return by
 
 
-def collect() -> dict[str, object]:
-    """Return the form as services take it."""
-    return {field.name: st.session_state[field.key] for field in FIELDS.values()}
+def guided(model: ModelView | None) -> bool:
+    """Whether the controls of guidance mean something: turbo has it built in."""
+    return model is not None and model.family != "turbo"
+
+
+def has_lm(status: StatusView) -> bool:
+    """Whether a language model is loaded."""
+    return status.ready and status.lm.ready
+
+
+def collect(status: StatusView) -> dict[str, object]:
+    """Return the form as services take it; a control that does not apply now sends its neutral value."""
+    with_guidance, with_lm = guided(status.model), has_lm(status)
+    return {
+        field.name: field.neutral
+        if (field.guided and not with_guidance) or (field.lm and not with_lm)
+        else st.session_state[field.key]
+        for field in FIELDS.values()
+    }
+
+
+def put(**values: object) -> None:
+    """Fill some fields, as far as their widgets can hold the values; only before the widgets are drawn."""
+    for name, value in values.items():
+        st.session_state[key(name)] = FIELDS[name].fit(value)
+
+
+def touched() -> None:
+    """Remember that a person changed what the language model had written; a callback."""
+    st.session_state[FORMATTED] = False
 
 
 def apply(settings: Mapping[str, object], model: ModelView | None = None, seeds: Sequence[int] = ()) -> None:
@@ -165,6 +262,14 @@ def show(name: str, value: object) -> str:
     if isinstance(value, list | tuple):
         return ", ".join(str(item) for item in value)
     return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _limit(name: str, most: float) -> None:
+    """Lower a value to what model and machine allow, and say so."""
+    field, value = FIELDS[name], st.session_state[key(name)]
+    if isinstance(value, int | float) and value > most:
+        st.session_state[field.key] = float(most) if isinstance(field.default, float) else int(most)
+        st.session_state.setdefault(ADJUSTED, []).append(name)
 
 
 def _limit_steps(limit: int) -> None:

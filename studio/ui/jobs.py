@@ -18,6 +18,7 @@ from studio.ui.text import Colour, _, plain, plural, seconds
 POLL = 0.5  # seconds between looks at the rows
 _WATCHED = "jobs.watched"  # ids seen waiting or running in this session
 _ENDED = "jobs.ended"  # id of the job whose end is still to be shown
+_FINISHED = "jobs.finished"  # id of the batch that was made for the person last
 _PHASES = {
     Phase.FETCHING: N_("Downloading"),
     Phase.LOADING: N_("Loading the model"),
@@ -29,24 +30,32 @@ _PHASES = {
     Phase.DECODING: N_("Decoding"),
     Phase.SAVING: N_("Saving"),
 }
+_NOTE = ":material/music_note:"
+_READY = {  # kind of a job -> what its end means
+    "generate": N_("Your music is ready"),
+    "ahead": N_("The next batch is ready"),
+    "initialize": N_("The model is ready"),
+    "adapt": N_("The adapter is as you wished"),
+    "encode": N_("The codes are ready"),
+    "time_lyrics": N_("The lyrics have their times"),
+    "replay": N_("The comparison is ready"),
+    "": N_("The language model is done"),
+}
+_FAILED = {
+    "generate": N_("Generation failed: {reason}"),
+    "initialize": N_("Loading failed: {reason}"),
+    "adapt": N_("The adapter could not be changed: {reason}"),
+    "encode": N_("Convert to Codes failed: {reason}"),
+    "time_lyrics": N_("The lyrics could not be timed: {reason}"),
+    "replay": N_("Making it again failed: {reason}"),
+    "": N_("The language model failed: {reason}"),
+}
 _STATES = {
     JobState.QUEUED: N_("Waiting"),
     JobState.RUNNING: N_("Running"),
     JobState.DONE: N_("Done"),
     JobState.FAILED: N_("Failed"),
     JobState.CANCELLED: N_("Cancelled"),
-}
-_READY = {
-    "generate": N_("Your music is ready"),
-    "initialize": N_("The model is ready"),
-    "time_lyrics": N_("The lyrics have their times"),
-    "replay": N_("The comparison is ready"),
-}
-_FAILED = {
-    "generate": N_("Generation failed: {reason}"),
-    "initialize": N_("Loading failed: {reason}"),
-    "time_lyrics": N_("The lyrics could not be timed: {reason}"),
-    "replay": N_("Making it again failed: {reason}"),
 }
 _COLOURS: Mapping[JobState, Colour] = {JobState.DONE: "green", JobState.FAILED: "red", JobState.RUNNING: "blue"}
 
@@ -66,6 +75,17 @@ def panel() -> None:
     watched.extend(job.id for job in active if job.id not in watched)
     st.fragment(_draw, run_every=POLL if watched else None)()
     _ended()
+
+
+def making() -> bool:
+    """Whether a batch the person asked for is being made or waits."""
+    return any(job.kind == "generate" and not job.ahead for job in studio().generation.active())
+
+
+def take_finished() -> str | None:
+    """Return, once, the batch that has been finished for the person since the last call."""
+    batch_id: str | None = st.session_state.pop(_FINISHED, None)
+    return batch_id
 
 
 def badge(state: JobState) -> None:
@@ -106,12 +126,14 @@ def _job(job: JobView) -> None:
 def _progress(job: JobView) -> str:
     if job.state == JobState.QUEUED:
         ahead = plural("{n} job ahead", "{n} jobs ahead", job.position) if job.position else _("next in line")
-        return _("**Waiting** · {ahead}").format(ahead=ahead)
+        waiting = _("**Next batch** · waiting · {ahead}") if job.ahead else _("**Waiting** · {ahead}")
+        return waiting.format(ahead=ahead)
     phase = _(_PHASES[Phase(job.phase)]) if job.phase in list(Phase) else _("Starting")
     started = job.started_at or job.created_at
     spent = (datetime.now(UTC) - (started if started.tzinfo else started.replace(tzinfo=UTC))).total_seconds()
     steps = _("step {n} of {total}").format(n=job.step, total=job.total) if job.total else ""
-    parts = [f"**{phase}**", steps, seconds(round(max(spent, 0.0)))]
+    whose = _("Next batch") if job.ahead else ""
+    parts = [whose, f"**{phase}**", steps, seconds(round(max(spent, 0.0)))]
     return " · ".join(part for part in parts if part)
 
 
@@ -123,8 +145,11 @@ def _announce(job_id: str) -> None:
     if job.kind in BACKGROUND:
         return
     st.session_state[_ENDED] = job_id
-    if job.state == JobState.DONE:
-        st.toast(_(_READY.get(job.kind, _READY["generate"])), icon=":material/music_note:")
+    if job.state != JobState.DONE:
+        return
+    st.toast(_(_READY["ahead" if job.ahead else job.kind] if job.kind in _READY else _READY[""]), icon=_NOTE)
+    if job.kind == "generate" and not job.ahead and job.batch_id is not None:
+        st.session_state[_FINISHED] = job.batch_id
 
 
 def _ended() -> None:
@@ -136,7 +161,7 @@ def _ended() -> None:
     except NotFound:
         return
     if job.state == JobState.FAILED:
-        what = _FAILED.get(job.kind, _FAILED["generate"])
-        st.error(_(what).format(reason=plain(job.error)), icon=":material/error:")
+        what = _(_FAILED.get(job.kind, _FAILED[""]))
+        st.error(what.format(reason=plain(job.error)), icon=":material/error:")
     elif job.state == JobState.CANCELLED:
         st.info(_("Cancelled. Your settings are unchanged."))

@@ -9,6 +9,7 @@ import streamlit as st
 from studio.config import ROOT
 from studio.i18n import N_
 from studio.services.views import StatusView, WorkerState
+from studio.ui.guide import guide
 from studio.ui.runtime import studio
 from studio.ui.text import Colour, _, plain
 
@@ -25,6 +26,7 @@ _LOOKS: Mapping[WorkerState, tuple[Colour, str]] = {
     WorkerState.FAILED: ("red", ":material/error:"),
     WorkerState.GONE: ("red", ":material/error:"),
 }
+_LM_STATES = {"": N_("off"), "loading": N_("loading"), "failed": N_("failed to load")}
 ICON = str(ROOT / "static" / "icon.png")
 _WORDS = {
     WorkerState.READY: N_("Ready"),
@@ -52,6 +54,7 @@ def open_page(name: str) -> StatusView:
             st.page_link(script, label=f"**{_(entry)}**" if other == name else _(entry))
         st.divider()
         st.fragment(_badge, run_every=1.0 if status.state == WorkerState.LOADING else None)(status)
+        guide(name)
     st.title(title, anchor=False)
     return status
 
@@ -78,7 +81,26 @@ def _badge(drawn: StatusView) -> None:
                 dtype=plain(status.dtype),
             )
         )
+        st.caption(_companions(status))
     if status.error:
         st.caption(plain(status.error))
     elif status.state == WorkerState.GONE:
         st.caption(_("Start the studio with `python app.py`: the worker comes with it."))
+
+
+def _companions(status: StatusView) -> str:
+    """Name the language model, the adapter and the quantization, or say that there is none."""
+    lm, loaded = status.lm, status.loaded
+    adapters, name = loaded.get("adapters"), _(_LM_STATES.get(lm.state, _LM_STATES[""]))
+    if lm.ready:
+        name = lm.name
+    adapter = _("none")
+    if isinstance(adapters, list) and adapters:
+        strength = f"{adapters[0]['scale']:g}" if loaded.get("use_lora") else _("off")
+        adapter = f"{adapters[0]['name']} ({strength})"
+    quantization = str(loaded.get("quantization", "none"))
+    return _("LM: {lm}  \nLoRA: {adapter}  \nQuantization: {quantization}").format(
+        lm=plain(name),
+        adapter=plain(adapter),
+        quantization=_("none") if quantization == "none" else plain(quantization),
+    )

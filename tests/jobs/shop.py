@@ -48,7 +48,7 @@ class Shop:
             poll_seconds=0.02,
         )
 
-    def submit(self, payload: Payload) -> str:
+    def submit(self, payload: Payload, priority: int = 0) -> str:
         self.clock.advance(1)
         user = local_user(self.database)
         with self.database.write() as session:
@@ -66,7 +66,7 @@ class Shop:
                 session.add(batch)
                 session.flush()
                 batch_id = batch.id
-            return self.queue.submit(session, payload, user_id=user, batch_id=batch_id)
+            return self.queue.submit(session, payload, user_id=user, batch_id=batch_id, priority=priority)
 
     def job(self, job_id: str) -> Job:
         with self.database.read() as session:

@@ -15,7 +15,7 @@ from studio.errors import LeaseLost, NotFound, StudioError
 from studio.jobs.lease import Lease
 from studio.jobs.presence import Presence, best_worker
 from studio.jobs.process import birthmark, runs
-from studio.jobs.spec import Initialize, unpack
+from studio.jobs.spec import Adapt, AdaptAction, Initialize, unpack
 from studio.storage.models import Take, Worker
 from studio.storage.states import JobState
 from tests.jobs.fakes import load, song
@@ -53,8 +53,26 @@ def test_jobs_are_claimed_in_the_order_they_came(shop: Shop) -> None:
     assert shop.queue.claim("w") is None
 
 
+def test_a_higher_priority_goes_first_and_counts_as_ahead(shop: Shop) -> None:
+    ahead, mine, later = shop.submit(song(1), -1), shop.submit(song(2)), shop.submit(song(3))
+    with shop.database.read() as session:
+        assert [shop.queue.position(session, shop.job(job_id)) for job_id in (ahead, mine, later)] == [2, 0, 1]
+    assert [_claim(shop).job_id for _ in range(3)] == [mine, later, ahead]
+
+
+def test_only_a_job_of_lower_priority_is_outranked(shop: Shop) -> None:
+    shop.submit(song(1), -1)
+    lease = _claim(shop)
+    assert not lease.outranked()
+    shop.submit(song(2), -1)
+    assert not lease.outranked()
+    shop.submit(load())
+    assert lease.outranked()
+
+
 def test_payload_comes_back_as_it_was(shop: Shop) -> None:
-    for payload in (song(1, 4294967295), load("other")):
+    adapter = Adapt(model="fake", action=AdaptAction.LOAD, path="/an/adapter", scale=0.5)
+    for payload in (song(1, 4294967295), load("other"), adapter):
         shop.submit(payload)
         assert _claim(shop).payload() == payload
     assert unpack("initialize", {"model": "m"}) == Initialize(model="m")

@@ -141,6 +141,25 @@ def test_stop_during_a_job_puts_it_back_without_a_loss(shop: Shop) -> None:
     assert shop.job(job_id).state == JobState.DONE
 
 
+def test_a_job_prepared_ahead_gives_way_and_comes_back(shop: Shop) -> None:
+    ahead, mine = shop.submit(song(1), -1), ""
+    states: list[str] = []
+
+    def ask_at_2(step: int) -> None:
+        nonlocal mine
+        if step == 2 and not mine:
+            mine = shop.submit(song(2))
+        elif mine:
+            states.append(shop.job(ahead).state)
+
+    engine = FakeEngine(before_step=ask_at_2)
+    _finish(shop, Garage(engine), ahead)
+    assert engine.steps_run == [0, 1, 2, *range(STEPS), *range(STEPS)]
+    assert states[:STEPS] == [JobState.QUEUED] * STEPS
+    assert {take.seed for take in shop.takes()} == {1, 2}
+    assert shop.job(ahead).losses == 0
+
+
 def test_silence_fails_and_leaves_nothing(shop: Shop) -> None:
     engine = FakeEngine()
     engine.amplitude = 1e-5

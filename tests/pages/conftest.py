@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pyloudnorm  # noqa: F401 - takes seconds, which a worker would take in the middle of a test
@@ -46,7 +47,33 @@ class Conductor:
         self.go.set()
         self.hold_at = 0  # step of the diffusion before which the engine waits for `go`
         self.failing: Exception | None = None
+        self.limits: dict[str, object] = {}  # what the engine says of its tier
         self.load_failing: Exception | None = None
+
+
+class FakeAdapters:
+    """One adapter at most, called like its folder."""
+
+    def __init__(self) -> None:
+        self.loaded: list[SimpleNamespace] = []
+        self.on = True
+
+    def load(self, path: str, name: str = "", scale: float = 1.0) -> SimpleNamespace:
+        self.loaded, self.on = [SimpleNamespace(name=Path(path).name, scale=scale)], True
+        return self.loaded[0]
+
+    def set_scale(self, name: str, scale: float) -> None:
+        self.loaded[0].scale = scale
+
+    def use(self, on: bool) -> None:
+        self.on = on
+
+    def unload_all(self) -> None:
+        self.loaded = []
+
+    def state(self) -> dict[str, object]:
+        adapters = [{"name": one.name, "scale": one.scale} for one in self.loaded]
+        return {"use_lora": self.on and bool(adapters), "adapters": adapters}
 
 
 class FakeEngine:
@@ -57,9 +84,11 @@ class FakeEngine:
     def __init__(self, conductor: Conductor, spec: ModelSpec) -> None:
         self._conductor = conductor
         self.spec = spec
+        self.adapters = FakeAdapters()
 
     def status(self) -> dict[str, object]:
-        return {"model": self.spec.name, "device": self.device}
+        own = {"model": self.spec.name, "device": self.device, "quantization": "none"}
+        return {**own, **self._conductor.limits, **self.adapters.state()}
 
     def generate(self, request: TextToMusic, run: Run) -> list[Take]:
         steps = request.sampling.steps or 8
@@ -114,6 +143,7 @@ def studio(settings: Settings, conductor: Conductor, monkeypatch: pytest.MonkeyP
         return FakeEngine(conductor, spec_for(given.models_dir / name))
 
     st.cache_resource.clear()
+    st.cache_data.clear()
     monkeypatch.setattr(runtime, "open_studio", partial(open_studio, engine_factory=load))
     monkeypatch.setattr(runtime, "_chosen", [settings])
     yield runtime.studio()
@@ -133,7 +163,7 @@ def ready(studio: Studio) -> Studio:
 @pytest.fixture
 def app(studio: Studio) -> AppTest:
     """Home, drawn once."""
-    return AppTest.from_file(ROOT / "Home.py", default_timeout=20).run()
+    return AppTest.from_file(ROOT / "Home.py", default_timeout=60).run()
 
 
 def write_checkpoint(path: Path) -> None:

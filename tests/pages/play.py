@@ -11,7 +11,7 @@ from streamlit.testing.v1.element_tree import Node
 from studio.services import Studio
 
 MODEL = "tiny-turbo"
-EVERY_FIELD = {  # no value is its default
+EVERY_FIELD = {  # what turbo without a language model can use; no value is its default
     "caption": "calm *piano*, no drums",
     "lyrics": "[verse]\nwords, <b>not</b> markup\n\n[chorus]\nmore",
     "instrumental": True,
@@ -26,10 +26,19 @@ EVERY_FIELD = {  # no value is its default
     "seed": "5, 6",
     "use_random_seed": False,
     "audio_format": "flac",
+    "infer_method": "sde",
+    "timesteps": "0.9, 0.6, 0.4, 0.2",
+    "normalization_db": -3.0,
+    "latent_shift": 0.1,
+    "latent_rescale": 1.2,
+    "auto_score": True,
+    "auto_lrc": True,
+    "score_scale": 0.3,
+    "autogen": True,
 }
 
 
-def wait_for(condition: Callable[[], bool], seconds: float = 20.0) -> None:
+def wait_for(condition: Callable[[], bool], seconds: float = 60.0) -> None:
     until = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < until, "waited too long"

@@ -1,0 +1,74 @@
+"""Audio that a person brings along: looked at when it arrives, kept under a key of its content."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+
+from studio.engine.audio.io import read_audio
+from studio.engine.audio.shape import is_silent
+from studio.errors import AudioError, InvalidRequest, NotFound
+from studio.storage.artifacts import ArtifactStore
+
+KINDS = ("wav", "flac", "mp3", "ogg", "opus", "m4a", "aac")  # what the uploaders offer
+FOLDER = "uploads"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Upload:
+    """A stored file of one person."""
+
+    key: str  # what a form holds
+    name: str  # as it was called on the person's machine
+    seconds: float
+
+
+class Uploads:
+    """The uploads of one user."""
+
+    def __init__(self, artifacts: ArtifactStore, *, user_id: str) -> None:
+        self._artifacts = artifacts
+        self._folder = f"{FOLDER}/{user_id}"
+
+    def add(self, field: str, name: str, content: bytes) -> Upload:
+        """Keep a file; raises AudioError that names the form's `field` when it holds no audio or only silence."""
+        ending = PurePath(name).suffix.lower().lstrip(".")
+        digest = hashlib.sha256(content).hexdigest()[:32]
+        key = f"{self._folder}/{digest}.{ending if ending in KINDS else 'audio'}"
+        with self._artifacts.drafts(f"upload-{digest}") as folder:
+            draft = folder / f"{field}.{ending or 'audio'}"
+            draft.write_bytes(content)
+            try:
+                audio, rate = read_audio(draft)
+            except AudioError as error:
+                raise AudioError(f"{field}: {name} can't be read as audio: {error}") from error
+            if is_silent(audio):
+                raise AudioError(f"{field}: {name} is silent")
+            self._artifacts.put(key, draft)
+        return Upload(key=key, name=PurePath(name).name, seconds=audio.shape[-1] / rate)
+
+    def resolve(self, key: object) -> Path | None:
+        """Return the file behind a key of a form, None for no key.
+
+        Raises InvalidRequest for a key that is another's or none at all, NotFound for a file that is gone.
+        """
+        if key in (None, ""):
+            return None
+        if not isinstance(key, str) or PurePath(key).parent.as_posix() != self._folder:
+            raise InvalidRequest("reference_audio", "be an upload of yours", key)
+        path = self._artifacts.path(key)
+        if not path.is_file():
+            raise NotFound(f"the uploaded file {PurePath(key).name} is gone; upload it again")
+        return path
+
+    def key_of(self, reference: object) -> str | None:
+        """Return the key of an upload that is still there, given its key or the path a take remembers; else None."""
+        text = str(reference or "")
+        key = f"{self._folder}/{PurePath(text).name}" if text else ""
+        if text != key and (not key or text != str(self._artifacts.path(key))):
+            return None
+        try:
+            return key if self.resolve(key) is not None else None
+        except NotFound:
+            return None

@@ -1,0 +1,372 @@
+"""Service Configuration: which models to load, where and how, and what is loaded now."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import streamlit as st
+
+from studio.engine.memory import LM_SIZES
+from studio.engine.setup import Attention, Quantization, Setup
+from studio.errors import StudioError
+from studio.i18n import N_
+from studio.services.views import LmStatusView, ModelView, StatusView, WorkerState
+from studio.ui import jobs, notices
+from studio.ui.panels import hardware, lora
+from studio.ui.runtime import settings, studio
+from studio.ui.shell import word
+from studio.ui.text import _, plain, seconds
+
+DEVICES = ("auto", "cuda", "mps", "xpu", "cpu")
+BACKENDS = ("pt", "vllm")
+NONE, INT8 = "none", "int8"
+_ALL = ""
+_ERROR = "service.error"
+_TIER = "service.tier_of"  # device and played size whose defaults the switches show
+_LOADED_WORDS = {
+    "device": N_("Device"),
+    "dtype": N_("Number type"),
+    "vae_dtype": N_("VAE number type"),
+    "attention": N_("Attention"),
+    "compiled": N_("Compiled"),
+    "offload_to_cpu": N_("Offload to CPU"),
+    "offload_dit_to_cpu": N_("Offload DiT to CPU"),
+    "quantization": N_("Quantization"),
+    "tier": N_("Tier"),
+    "max_duration": N_("Longest duration"),
+    "max_batch": N_("Largest batch"),
+}
+
+
+def panel(status: StatusView) -> None:
+    """Draw the panel; open until a model is ready."""
+    with st.expander(_("Service Configuration"), expanded=not status.ready, icon=":material/tune:"):
+        models = _models()
+        _seed(models)
+        _model_row(models)
+        _device_row(models)
+        _lm_row()
+        _switches()
+        _initialize_row(status)
+        _status_box(status)
+        st.divider()
+        lora.row(status)
+
+
+@st.cache_data(ttl=60, show_spinner=False)
+def _found() -> tuple[list[ModelView], list[str]]:
+    """Reading every checkpoint's files at each rerun would cost more than all widgets; Refresh looks again."""
+    return studio().models(), [lm.name for lm in studio().language_models() if not lm.problem]
+
+
+def _models() -> dict[str, ModelView]:
+    root = st.session_state.get("service.root", _ALL)
+    return {model.name: model for model in _found()[0] if root in (_ALL, model.folder)}
+
+
+def _model_row(models: Mapping[str, ModelView]) -> None:
+    if not models:
+        st.warning(_("No model was found. Put a checkpoint folder into data/models or data/checkpoints."))
+    root, choice, refresh = st.columns([2, 4, 1], vertical_alignment="bottom")
+    roots = [_ALL, str(settings().models_dir), str(settings().checkpoints_dir)]
+    root.selectbox(
+        _("Checkpoint File"),
+        roots,
+        key="service.root",
+        format_func=lambda folder: f"{Path(folder).parent.name}/{Path(folder).name}" if folder else _("All folders"),
+        help=_("The folder that checkpoints are read from: the bundled ones, your own, or both."),
+        persist_state="session",
+    )
+    choice.selectbox(
+        _("Main Model Path"),
+        list(models),
+        key="service.model",
+        format_func=lambda name: f"{name} ({models[name].family})" if name in models else str(name),
+        placeholder=_("no model"),
+        help=_("The DiT that renders the sound. Turbo is quick, sft and base take guidance, base knows all tasks."),
+        disabled=not models,
+        on_change=_model_chosen,
+        persist_state="session",
+    )
+    refresh.button(
+        _("Refresh"), key="service.refresh", icon=":material/refresh:", on_click=_found.clear, width="stretch"
+    )
+
+
+def _device_row(models: Mapping[str, ModelView]) -> None:
+    device, played = st.columns(2, vertical_alignment="bottom")
+    device.selectbox(
+        _("Device"),
+        DEVICES,
+        key="service.device",
+        help=_("Where models run. auto takes CUDA, then MPS, XPU and the CPU, whichever is there first."),
+        on_change=_follow_tier,
+        persist_state="session",
+    )
+    sizes = sorted({0.0, *map(float, hardware.SIZES), float(settings().max_vram_gb)})
+    played.selectbox(
+        _("Hardware tier"),
+        sizes,
+        key="service.played",
+        format_func=lambda size: _("{n} GB").format(n=f"{size:g}") if size else _("as detected"),
+        help=_("Limits and defaults follow the memory of the device. Choose a size to play a smaller device."),
+        on_change=_follow_tier,
+        persist_state="session",
+    )
+    st.caption(_hardware_line())
+
+
+def _hardware_line() -> str:
+    card, tier = hardware.card(), _tier()
+    found = (
+        _("{name}, {size} GB").format(name=plain(card.name), size=f"{card.gigabytes:.1f}")
+        if card
+        else _("no NVIDIA GPU was found, models run on the CPU")
+    )
+    return _("Hardware: {found} · tier {tier}: up to {time} and {batch} takes at once without a language model").format(
+        found=found, tier=plain(tier.name), time=seconds(tier.max_duration(False)), batch=tier.max_batch(False)
+    )
+
+
+def _lm_row() -> None:
+    names = _found()[1]
+    choice, backend, load = st.columns([3, 1, 2], vertical_alignment="bottom")
+    choice.selectbox(
+        _("5Hz LM Model Path"),
+        names,
+        key="service.lm",
+        placeholder=_("no language model was found"),
+        help=_("The language model that plans: 0.6B is quick, 1.7B the usual one, 4B the best."),
+        disabled=not names,
+        persist_state="session",
+    )
+    backend.selectbox(
+        _("5Hz LM Backend"),
+        BACKENDS,
+        key="service.backend",
+        help=_("vllm is faster and needs its own package; pt runs everywhere."),
+        disabled=not names,
+        persist_state="session",
+    )
+    load.checkbox(
+        _("Initialize 5Hz LM"),
+        key="service.init_lm",
+        help=_("Needed for Think, Format, Create Sample, Transcribe, Auto-Label and the codes part of scores."),
+        disabled=not names,
+        persist_state="session",
+    )
+    _warn_of_size(st.session_state["service.lm"])
+
+
+def _warn_of_size(lm: str | None) -> None:
+    """A language model larger than the tier's list is a risk, not an error (product.md G-07)."""
+    sizes = _tier().lm_sizes
+    size = next((size for size in LM_SIZES if lm and size in lm), None)
+    if lm is not None and size is not None and size not in sizes:
+        st.warning(
+            _("{name} is larger than what fits this tier ({sizes}); it may run out of memory.").format(
+                name=plain(lm), sizes=", ".join(sizes) or _("none")
+            )
+        )
+
+
+def _switches() -> None:
+    flash_reason = "" if hardware.card() else _("Flash attention needs a CUDA device of compute capability 8 or more.")
+    apart = hardware.memory(st.session_state["service.device"], st.session_state["service.played"] or None).separate
+    offload_reason = "" if apart else _("On the CPU there is nothing to move: models are in the machine's memory.")
+    flash, compiled, offload, offload_dit = st.columns(4)
+    flash.checkbox(
+        _("Use Flash Attention"),
+        key="service.flash",
+        disabled=bool(flash_reason),
+        help=flash_reason or _("Use the flash kernel only; without it torch chooses for itself."),
+        persist_state="session",
+    )
+    compiled.checkbox(
+        _("Compile Model"),
+        key="service.compile",
+        help=_("The first run takes minutes longer, later ones of the same length are faster."),
+        persist_state="session",
+    )
+    offload.checkbox(
+        _("Offload to CPU"),
+        key="service.offload",
+        disabled=bool(offload_reason),
+        help=offload_reason or _("Parts that are not at work wait in the machine's memory."),
+        persist_state="session",
+    )
+    offload_dit.checkbox(
+        _("Offload DiT to CPU"),
+        key="service.offload_dit",
+        disabled=bool(offload_reason) or not st.session_state["service.offload"],
+        help=_("Move the DiT too. Works only together with Offload to CPU."),
+        persist_state="session",
+    )
+    st.selectbox(
+        _("INT8 Quantization"),
+        (NONE, INT8),
+        key="service.quantization",
+        format_func=lambda kind: _("INT8 weight-only") if kind == INT8 else _("None"),
+        help=_("Stores the DiT's weights in half the memory, for a small loss."),
+        persist_state="session",
+    )
+
+
+def _initialize_row(status: StatusView) -> None:
+    reason = ""
+    if status.state == WorkerState.GONE:
+        reason = word(status)
+    elif status.state == WorkerState.LOADING:
+        reason = _("The model is still being loaded.")
+    elif st.session_state.get("service.model") is None:
+        reason = _("There is no model to load.")
+    st.button(
+        _("Initialize Service"),
+        key="service.initialize",
+        type="secondary" if status.ready else "primary",
+        disabled=bool(reason),
+        help=reason
+        or _("Load what is chosen above in place of what is loaded now. An adapter has to be loaded again."),
+        on_click=initialize,
+        width="stretch",
+    )
+    if error := st.session_state.pop(_ERROR, None):
+        notices.show(error)
+
+
+def _status_box(status: StatusView) -> None:
+    if status.ready and status.model is not None:
+        words = _("Ready: {name} ({family}) on {device}, {dtype}").format(
+            name=status.model.name, family=status.model.family, device=status.device, dtype=status.dtype
+        )
+        st.success(plain(words) + _details(status.loaded), icon=":material/check_circle:")
+        _lm_status(status.lm)
+    elif status.state == WorkerState.FAILED:
+        st.error(
+            _("The model could not be loaded: {reason}").format(reason=plain(status.error)), icon=":material/error:"
+        )
+    else:
+        st.info(word(status), icon=":material/info:")
+
+
+def _lm_status(lm: LmStatusView) -> None:
+    """Say what became of the language model; its failure is not the DiT's."""
+    if lm.ready:
+        words = _("5Hz LM ready: {name} with {backend} on {device}, {dtype}").format(
+            name=lm.name, backend=lm.backend, device=lm.device, dtype=lm.dtype
+        )
+        st.success(plain(" · ".join([words, *lm.notes])), icon=":material/check_circle:")
+    elif lm.state == "failed":
+        st.error(
+            _("The language model could not be loaded: {reason}").format(reason=plain(lm.error)),
+            icon=":material/error:",
+        )
+
+
+def _details(loaded: Mapping[str, object]) -> str:
+    """Write everything the worker says of what it has loaded, one line."""
+    parts = [f"{_(words)}: {plain(_value(loaded[key]))}" for key, words in _LOADED_WORDS.items() if key in loaded]
+    memory, components = loaded.get("memory_gb"), loaded.get("parts")
+    if isinstance(memory, dict):
+        parts.append(_("Memory: {free} of {total} GB free").format(free=memory.get("free"), total=memory.get("total")))
+    if isinstance(components, dict):
+        sizes = ", ".join(f"{name} {size:g} MB" for name, size in components.items())
+        parts.append(_("Parts: {sizes}").format(sizes=plain(sizes)))
+    return "  \n" + " · ".join(parts) if parts else ""
+
+
+def _value(value: object) -> str:
+    if isinstance(value, bool):
+        return _("yes") if value else _("no")
+    if isinstance(value, dict):
+        return ", ".join(_value(item) for item in value.values())
+    return _("off") if value in (None, "") else f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _tier() -> hardware.Tier:
+    return hardware.memory(st.session_state["service.device"], st.session_state["service.played"] or None).tier
+
+
+def _seed(models: Mapping[str, ModelView]) -> None:
+    """Begin with what the settings say, and below that with the tier's defaults."""
+    wanted, names = settings(), _found()[1]
+    st.session_state.setdefault("service.device", wanted.device if wanted.device in DEVICES else "auto")
+    st.session_state.setdefault("service.played", float(wanted.max_vram_gb))
+    if st.session_state.get("service.model") not in models:
+        st.session_state["service.model"] = _first(models, wanted.model)
+    if st.session_state.get("service.lm") not in names:
+        st.session_state["service.lm"] = _recommended(names)
+    if "service.init_lm" not in st.session_state:
+        _follow_tier()
+        st.session_state["service.flash"] = wanted.attention == Attention.FLASH.value
+        st.session_state["service.compile"] = wanted.compile == "on"
+        if wanted.offload != "auto":
+            st.session_state["service.offload"] = wanted.offload == "on"
+        if wanted.offload_dit != "auto":
+            st.session_state["service.offload_dit"] = wanted.offload_dit == "on"
+        if wanted.quantization != "auto":
+            st.session_state["service.quantization"] = wanted.quantization
+    st.session_state.setdefault("service.backend", "vllm" if hardware.card() else wanted.lm_backend)
+
+
+def _first(models: Mapping[str, ModelView], wanted: str) -> str | None:
+    known = [name for name in (wanted, "acestep-v15-turbo") if name in models]
+    turbo = [name for name, model in models.items() if model.family == "turbo"]
+    return next(iter((*known, *turbo, *models)), None)
+
+
+def _recommended(names: list[str]) -> str | None:
+    size = _tier().lm
+    return next(iter([*[name for name in names if size and size in name], *names]), None)
+
+
+def _follow_tier() -> None:
+    """Set the switches to the defaults of the chosen device's tier."""
+    memory = hardware.memory(st.session_state["service.device"], st.session_state["service.played"] or None)
+    tier, names = memory.tier, _found()[1]
+    st.session_state["service.offload"] = tier.offload and memory.separate
+    st.session_state["service.offload_dit"] = tier.offload_dit and memory.separate
+    st.session_state["service.quantization"] = INT8 if tier.int8 else NONE
+    st.session_state["service.lm"] = _recommended(names)
+    st.session_state["service.init_lm"] = bool(names) and (tier.lm is not None or not memory.separate)
+
+
+def _model_chosen() -> None:
+    """Base models are mostly used without a language model (product.md 1.X.1)."""
+    chosen = _models().get(st.session_state["service.model"])
+    if chosen is not None and chosen.family == "base":
+        st.session_state["service.init_lm"] = False
+
+
+def setup() -> Setup:
+    """Return the choices of the panel as the engine takes them."""
+    state = st.session_state
+    memory = hardware.memory(state["service.device"], state["service.played"] or None)
+    offload = bool(state["service.offload"]) and memory.separate
+    return Setup(
+        device=state["service.device"],
+        dtype=settings().dtype,
+        attention=Attention.FLASH if state["service.flash"] and hardware.card() else Attention.SDPA,
+        compile=state["service.compile"],
+        offload=offload,
+        offload_dit=offload and state["service.offload_dit"],
+        quantization=Quantization(state["service.quantization"]),
+        max_vram_gb=state["service.played"] or None,
+    )
+
+
+def initialize() -> None:
+    """Submit the job; a callback, so the page is drawn with the job in it."""
+    try:
+        job_id = studio().generation.initialize(
+            str(st.session_state["service.model"]),
+            setup(),
+            init_llm=bool(st.session_state["service.init_lm"]),
+            lm_name=st.session_state["service.lm"] or "",
+            lm_backend=st.session_state["service.backend"],
+            lm_fallback=True,
+        )
+        jobs.watch(job_id)
+    except StudioError as error:
+        st.session_state[_ERROR] = error
