@@ -32,7 +32,14 @@ def lm_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def bare_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Shaped like the published 1.7B: Qwen3Model, names without `model.`."""
-    return save_lm(tmp_path_factory.mktemp("lm") / "acestep-5Hz-lm-bare", bare=True)
+    return save_lm(tmp_path_factory.mktemp("lm") / "acestep-5Hz-lm-bare", bare=True, dtype=torch.bfloat16)
+
+
+@pytest.fixture(scope="session")
+def sharded_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Shaped like the published 4B: the 0.6B's names, spread over shards with an index."""
+    folder = tmp_path_factory.mktemp("lm") / "acestep-5Hz-lm-sharded"
+    return save_lm(folder, bare=False, dtype=torch.bfloat16, shard="100KB")
 
 
 @pytest.fixture(scope="session")
