@@ -52,7 +52,8 @@ class PairScheduler(Scheduler):  # type: ignore[misc]  # an optional extra, so w
 
     def _held(self) -> list[Request]:
         room = self._room()
-        idle, held, full = not self.running, list[Request](), False
+        held: list[Request] = []
+        idle, full = not self.running, False
         for group in self._groups():
             if self._waits(group):
                 held += group
