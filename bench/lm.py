@@ -2,8 +2,9 @@
 
 usage: PYTHONPATH=. python bench/lm.py [--size small|0.6B] [--tokens 24] [--rounds 3] [--only pt,constraint,vllm]
 
-Random weights over the real vocabulary of 217,204; rounds are interleaved, medians and ratios printed. The tokenizer is
-the tests' stand-in with the real ids (tests/engine/lm/tiny.py). vllm runs where it is installed.
+Random weights over the real vocabulary of 217,204; rounds are interleaved, medians and ratios printed, of the clock and
+of CPU time. The tokenizer is the tests' stand-in with the real ids (tests/engine/lm/tiny.py). vllm runs where it is
+installed: .venv-vllm/bin/python -m bench.lm --only vllm
 """
 
 from __future__ import annotations
@@ -137,7 +138,7 @@ class Paired(CodesOnly):
 def against_generate(
     model: Qwen3ForCausalLM, backend: TorchBackend, batches: list[int], count: int, rounds: int
 ) -> None:
-    print("\ntokens per second of all takes together, prompt included")
+    print("\ntokens per second of all takes together, prompt included (CPU time of a token); ratios of both")
     for scale in (1.0, 2.0):
         for batch in batches:
             asked = jobs(backend.vocabulary, batch, count, scale)
@@ -241,24 +242,35 @@ def against_vllm(path: Path, backend: TorchBackend, batches: list[int], count: i
 
 
 def compare(title: str, ways: dict[str, Callable[[], object]], tokens: int, rounds: int) -> None:
-    """Run all ways in turn, `rounds` times after one to warm up; the ratio is of the first way to each other."""
-    spent: dict[str, list[float]] = {name: [] for name in ways}
+    """Run all ways in turn, `rounds` times after one to warm up; the ratio is of the first way to each other.
+
+    Other programs hardly change the CPU time (all threads), which on a busy machine is the fairer figure.
+    """
+    spent: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
     for turn in range(rounds + 1):
-        for name, work in ways.items():
-            taken = seconds(work)
-            if turn:
+        for name, work in list(ways.items())[:: 1 if turn % 2 else -1]:
+            taken = spans(work)
+            if turn or not rounds:
                 spent[name].append(taken)
-    middle = {name: statistics.median(taken) for name, taken in spent.items()}
+    wall, used = ({name: statistics.median(one[at] for one in taken) for name, taken in spent.items()} for at in (0, 1))
     first, *others = ways
-    rates = ", ".join(f"{name} {tokens / middle[name]:.1f}" for name in ways)
-    ratios = ", ".join(f"{first}/{name} {middle[name] / middle[first]:.2f}x" for name in others)
+    rates = ", ".join(f"{name} {tokens / wall[name]:.1f} ({1e3 * used[name] / tokens:.1f} ms)" for name in ways)
+    ratios = ", ".join(
+        f"{first}/{name} {wall[name] / wall[first]:.2f}x ({used[name] / used[first]:.2f}x)" for name in others
+    )
     print(f"{title:18} {rates}  |  {ratios}", flush=True)
 
 
-def seconds(work: Callable[[], object]) -> float:
-    start = time.perf_counter()
+def spans(work: Callable[[], object]) -> tuple[float, float]:
+    """Return seconds on the clock and seconds of CPU time."""
+    start, used = time.perf_counter(), time.process_time()
     work()
-    return time.perf_counter() - start
+    return time.perf_counter() - start, time.process_time() - used
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """Return seconds of CPU time: what is measured with this runs on one thread, on a machine with other work."""
+    return spans(work)[1]
 
 
 def typical(work: Callable[[], object], times: int = 30) -> float:

@@ -49,6 +49,8 @@ class Settings:
     offload_dit: str = "auto"
     quantization: str = "auto"  # none, int8, or as the device's tier has it
     max_vram_gb: float = 0.0  # play a device of that size; 0 = the real one
+    lm_url: str = ""  # a language model server; empty: the language model runs on this machine
+    lm_api_key: str = field(default="", repr=False)  # the key that server was started with
     host: str = "127.0.0.1"
     port: int = 7860
     language: str = "en"

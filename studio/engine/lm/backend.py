@@ -21,6 +21,7 @@ class BackendName(StrEnum):
 
     PT = "pt"
     VLLM = "vllm"
+    REMOTE = "remote"  # vllm on another machine, at STUDIO_LM_URL
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,8 +20,7 @@ import torch
 from studio.engine.device import AUTO, within_memory
 from studio.engine.lm.backend import CONTEXT, Job, Reading, Written
 from studio.engine.lm.checkpoint import verify_lm
-from studio.engine.lm.constrain import Cursor
-from studio.engine.lm.grammar import grammar_for
+from studio.engine.lm.pairs import joined, params_of, prompts_of
 from studio.engine.lm.vocabulary import Vocabulary, shared_vocabulary
 from studio.engine.run import Phase, Run
 from studio.errors import BackendError, InvalidRequest, OutOfMemory
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
 
 INSTALL = (
     "pip install -c constraints.txt '.[vllm]' && pip uninstall -y torchvision torchaudio torchcodec triton"
-    " (CPU; with CUDA: pip install vllm==0.32.0)"
+    " (CPU; with CUDA: pip install -c constraints.txt '.[vllm-cuda]')"
 )
 _LESS_WORK = "a smaller LM batch chunk size, a shorter duration or the pt backend"
 # What vLLM raises while it starts: its own checks, missing libraries, too little memory, a bad configuration.
@@ -48,8 +47,8 @@ class _Room:
     block: int  # tokens
 
     def holds(self, jobs: Sequence[Job]) -> bool:
-        sizes = [len(ids) for job in jobs for ids in _prompts(job)]
-        limits = [job.limit for job in jobs for _ in _prompts(job)]
+        sizes = [len(ids) for job in jobs for ids in prompts_of(job)]
+        limits = [job.limit for job in jobs for _ in prompts_of(job)]
         blocks = sum(-(-(size + limit + 1) // self.block) for size, limit in zip(sizes, limits, strict=True))
         return len(sizes) <= self.rows and sum(sizes) <= self.prompts and blocks <= self.blocks
 
@@ -160,30 +159,22 @@ class VllmBackend:
         yield group
 
     def _write(self, jobs: Sequence[Job], run: Run, phase: Phase) -> list[Written]:
-        from studio.engine.lm.vllm_processor import MAIN, OTHER, ticket
+        from vllm import SamplingParams
 
         keys: list[list[str]] = []
         for job in jobs:
-            pair = f"studio-{next(self._numbers)}"
-            params = [self._params(job, ticket(pair, role, job)) for role in (MAIN, OTHER)]
-            keys.append([self._add(ids, one) for ids, one in zip(_prompts(job), params, strict=False)])
+            params = params_of(job, f"text-{next(self._numbers)}", self.vocabulary)
+            keys.append(
+                [self._add(ids, SamplingParams(**one)) for ids, one in zip(prompts_of(job), params, strict=True)]
+            )
         limit = max(job.limit for job in jobs)
         waiting = dict.fromkeys(itertools.chain.from_iterable(keys))
         place = torch.device(self.device)
         done = within_memory(place, lambda: self._finish(waiting, run, phase, limit), _LESS_WORK)
-        return [self._written(job, [done.get(key) for key in own]) for job, own in zip(jobs, keys, strict=True)]
-
-    def _params(self, job: Job, extra: dict[str, str]) -> SamplingParams:
-        from vllm import SamplingParams
-
-        special = self.vocabulary.special
-        return SamplingParams(
-            temperature=0.0,  # the processor leaves one token, whatever the temperature
-            max_tokens=job.limit,
-            stop_token_ids=[special.end, special.pad],
-            detokenize=False,
-            extra_args=extra,
-        )
+        return [
+            joined(job, [done[key].outputs[0].token_ids if key in done else [] for key in own], self.vocabulary)
+            for job, own in zip(jobs, keys, strict=True)
+        ]
 
     def _add(self, ids: Sequence[int], params: SamplingParams) -> str:
         key = f"request-{next(self._numbers)}"
@@ -203,20 +194,6 @@ class VllmBackend:
             if left := [key for key in waiting if key not in done]:
                 self._engine.abort_request(left)
         return done
-
-    def _written(self, job: Job, outputs: Sequence[RequestOutput | None]) -> Written:
-        special = self.vocabulary.special
-        texts = [list(output.outputs[0].token_ids) if output else [special.pad] for output in outputs]
-        if any(text != texts[0] for text in texts) or special.pad in texts[0]:
-            raise BackendError("vllm ran the two halves of a guided text out of step; the text was thrown away")
-        cursor = Cursor(grammar_for(self.vocabulary, job.grammar), debug=job.debug)
-        cursor.replay(texts[0])
-        tokens = texts[0][:-1] if texts[0] and texts[0][-1] == special.end else texts[0]
-        return Written(tokens=tuple(tokens), complete=cursor.done, log=tuple(cursor.log))
-
-
-def _prompts(job: Job) -> list[tuple[int, ...]]:
-    return [job.prompt, job.negative] if job.guided else [job.prompt]
 
 
 @contextmanager

@@ -28,27 +28,36 @@ def load_backend(
     context: int = CONTEXT,
     rows: int = 16,
     fallback: bool = False,
+    url: str = "",
+    api_key: str = "",
 ) -> Loaded:
     """Load the checkpoint in `folder`; `rows` texts at once are made room for where memory is taken in advance.
 
-    Raises BackendError when vllm can't be used, unless `fallback` allows pt instead: then `notes` say so.
+    `url` and `api_key` are of the server that `remote` asks. Raises BackendError when vllm or the server can't be
+    used, unless `fallback` allows pt instead: then `notes` say so.
     """
     if name not in list(BackendName):
-        raise InvalidRequest("lm_backend", f"be {' or '.join(BackendName)}", name)
-    from studio.engine.lm.backend_pt import TorchBackend  # here, because transformers takes seconds to import
-
+        raise InvalidRequest("lm_backend", f"be one of {', '.join(BackendName)}", name)
     requested = BackendName(name)
-    if requested is BackendName.PT:
-        return Loaded(
-            backend=TorchBackend.load(folder, device=device, dtype=dtype, context=context), requested=requested
-        )
-    from studio.engine.lm.backend_vllm import VllmBackend
 
+    def here() -> Backend:
+        from studio.engine.lm.backend_pt import TorchBackend  # transformers takes seconds to import
+
+        return TorchBackend.load(folder, device=device, dtype=dtype, context=context)
+
+    if requested is BackendName.PT:
+        return Loaded(backend=here(), requested=requested)
     try:
-        found: Backend = VllmBackend.load(folder, device=device, dtype=dtype, context=context, rows=rows)
+        if requested is BackendName.REMOTE:
+            from studio.engine.lm.backend_remote import RemoteBackend
+
+            remote = RemoteBackend.load(folder, url=url, api_key=api_key, context=context)
+            return Loaded(backend=remote, requested=requested)
+        from studio.engine.lm.backend_vllm import VllmBackend
+
+        vllm = VllmBackend.load(folder, device=device, dtype=dtype, context=context, rows=rows)
+        return Loaded(backend=vllm, requested=requested)
     except BackendError as error:
         if not fallback:
             raise
-        found = TorchBackend.load(folder, device=device, dtype=dtype, context=context)
-        return Loaded(backend=found, requested=requested, notes=(f"{error}; pt was used instead",))
-    return Loaded(backend=found, requested=requested)
+        return Loaded(backend=here(), requested=requested, notes=(f"{error}; pt was used instead",))

@@ -35,16 +35,16 @@ def find_lms(dirs: Iterable[Path]) -> list[LmInfo]:
     return [found[name] for name in sorted(found)]
 
 
-def resolve_lm(path_or_name: str | Path, dirs: Iterable[Path] = ()) -> Path:
+def resolve_lm(path_or_name: str | Path, dirs: Iterable[Path] = (), *, weights: bool = True) -> Path:
     """Return the folder at a path, or the one of that name inside `dirs`; raises NotFound or CheckpointError."""
     path = Path(path_or_name)
     if path.is_dir():
-        verify_lm(path)
+        verify_lm(path, weights=weights)
         return path
     known = find_lms(dirs)
     for info in known:
         if info.name == str(path_or_name):
-            verify_lm(info.path)
+            verify_lm(info.path, weights=weights)
             return info.path
     names = ", ".join(info.name for info in known) or "none"
     raise NotFound(f"no language model called {str(path_or_name)!r}; there are: {names}")
@@ -61,8 +61,11 @@ def choose_lm(dirs: Iterable[Path]) -> str:
     raise NotFound(f"there is no usable language model in {', '.join(map(str, dirs))}{problems}")
 
 
-def verify_lm(folder: Path) -> None:
-    """Raise CheckpointError that names the first file that is missing, damaged or of another kind."""
+def verify_lm(folder: Path, *, weights: bool = True) -> None:
+    """Raise CheckpointError that names the first file that is missing, damaged or of another kind.
+
+    Where the model runs on another machine, the weights need not be here.
+    """
     config = read_json(folder / "config.json")
     architectures = config.get("architectures")
     named = architectures[0] if isinstance(architectures, list) and architectures else None
@@ -73,6 +76,8 @@ def verify_lm(folder: Path) -> None:
         raise CheckpointError(f"{folder / 'config.json'}: sliding windows are not supported")
     if not (folder / "tokenizer.json").is_file():
         raise CheckpointError(f"{folder / 'tokenizer.json'} is missing")
+    if not weights:
+        return
     names = weight_names(folder)
     if not names & {_EMBEDDING, f"model.{_EMBEDDING}"}:
         raise CheckpointError(f"{folder}: the weights hold no {_EMBEDDING}: they are no language model's")

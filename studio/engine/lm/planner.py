@@ -57,15 +57,26 @@ class Planner:
         context: int = CONTEXT,
         dirs: Iterable[Path] = (),
         run: Run | None = None,
+        url: str = "",
+        api_key: str = "",
     ) -> Planner:
         """Load the language model at a path, or the one of that name inside `dirs`.
 
-        With `fallback`, pt is used where vllm can't be, and every result says so. Raises NotFound, CheckpointError,
-        InvalidRequest (backend, device, dtype), BackendError, OutOfMemory or Cancelled.
+        With `fallback`, pt is used where vllm or the server at `url` can't be, and every result says so. Raises
+        NotFound, CheckpointError, InvalidRequest (backend, device, dtype, url), BackendError, OutOfMemory or Cancelled.
         """
-        folder = resolve_lm(path_or_name, dirs)
+        folder = resolve_lm(path_or_name, dirs, weights=backend != BackendName.REMOTE)
         (run or Run()).step(Phase.LOADING, 0, 1)
-        found = load_backend(folder, backend, device=device, dtype=dtype, context=context, fallback=fallback)
+        found = load_backend(
+            folder,
+            backend,
+            device=device,
+            dtype=dtype,
+            context=context,
+            fallback=fallback,
+            url=url,
+            api_key=api_key,
+        )
         return cls(folder.name, found)
 
     @property

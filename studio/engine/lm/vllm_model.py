@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from torch import Tensor
 from vllm.model_executor.models.qwen3 import Qwen3ForCausalLM  # type: ignore[import-not-found]  # an optional extra
 
-NAME = "StudioQwen3ForCausalLM"
 _OURS = ("model.", "lm_head.")
 
 

@@ -6,7 +6,6 @@ step, the pad token is forced, which no grammar allows and which ends the reques
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,8 +19,8 @@ from vllm.v1.sample.logits_processor import (  # type: ignore[import-not-found] 
     process_dict_updates,
 )
 
-from studio.engine.lm.backend import Job, job_from_json, job_to_json
 from studio.engine.lm.decide import Columns, Decider, Row
+from studio.engine.lm.tickets import MAIN, OTHER, Ticket, read_ticket
 from studio.engine.lm.vocabulary import shared_vocabulary
 from studio.errors import BackendError
 
@@ -29,23 +28,13 @@ if TYPE_CHECKING:
     from vllm import SamplingParams  # type: ignore[import-not-found]
     from vllm.config import VllmConfig  # type: ignore[import-not-found]
 
-KEY = "studio"  # of SamplingParams.extra_args
-MAIN, OTHER = "main", "other"
-
 
 @dataclass(slots=True)
 class _Seat:
     """One request in vLLM's batch; `out` is its live list of tokens."""
 
-    pair: str
-    role: str
-    job: Job
+    ticket: Ticket
     out: Sequence[int]
-
-
-def ticket(pair: str, role: str, job: Job) -> dict[str, str]:
-    """Return the extra arguments of a request; a string, because HTTP carries nothing else."""
-    return {KEY: json.dumps({"pair": pair, "role": role, "job": job_to_json(job)})}
 
 
 class PairProcessor(LogitsProcessor):  # type: ignore[misc]  # an optional extra, so without types here
@@ -70,7 +59,7 @@ class PairProcessor(LogitsProcessor):  # type: ignore[misc]  # an optional extra
         """Follow which request sits in which row."""
         process_dict_updates(self._seats, batch_update, _seat)
         if batch_update is not None:
-            here = {seat.pair for seat in self._seats.values()}
+            here = {seat.ticket.pair for seat in self._seats.values()}
             self._texts = {pair: row for pair, row in self._texts.items() if pair in here}
 
     def apply(self, logits: Tensor) -> Tensor:
@@ -78,7 +67,7 @@ class PairProcessor(LogitsProcessor):  # type: ignore[misc]  # an optional extra
         pairs: dict[str, dict[str, int]] = {}
         for index, seat in self._seats.items():
             if index < logits.shape[0]:
-                pairs.setdefault(seat.pair, {})[seat.role] = index
+                pairs.setdefault(seat.ticket.pair, {})[seat.ticket.role] = index
         rows = [row for pair, places in pairs.items() if (row := self._row(pair, places, logits)) is not None]
 
         def read(which: list[int], columns: Columns | None) -> Tensor:
@@ -94,14 +83,14 @@ class PairProcessor(LogitsProcessor):  # type: ignore[misc]  # an optional extra
     def _row(self, pair: str, places: dict[str, int], logits: Tensor) -> Row | None:
         """Return the text these requests write, brought up to date; None after forcing the end of a broken pair."""
         seats = {role: self._seats[place] for role, place in places.items()}
-        wanted = {MAIN, OTHER} if next(iter(seats.values())).job.scale > 1.0 else {MAIN}
+        wanted = next(iter(seats.values())).ticket.roles
         if seats.keys() != wanted or len({len(seat.out) for seat in seats.values()}) != 1:
             self._break(places, logits)
             return None
         main = seats[MAIN]
         row = self._texts.get(pair)
         if row is None or len(row.cursor.tokens) > len(main.out):  # new, or started again after preemption
-            row = self._texts[pair] = Row.start(main.job, self._vocabulary, 0, None)
+            row = self._texts[pair] = Row.start(main.ticket.job, self._vocabulary, 0, None)
         row.main, row.other = places[MAIN], places.get(OTHER)
         try:
             row.cursor.replay(main.out[len(row.cursor.tokens) :])
@@ -116,17 +105,8 @@ class PairProcessor(LogitsProcessor):  # type: ignore[misc]  # an optional extra
 
 
 def _seat(params: SamplingParams, prompt: list[int] | None, out: list[int]) -> _Seat | None:
-    extra = (params.extra_args or {}).get(KEY)
-    if extra is None:
-        return None
-    try:
-        parts = json.loads(extra)
-        seat = _Seat(str(parts["pair"]), str(parts["role"]), job_from_json(parts["job"]), out)
-    except (TypeError, KeyError, ValueError) as error:
-        raise ValueError(f"extra_args[{KEY!r}] is damaged: {error!r}") from error
-    if seat.role not in (MAIN, OTHER):
-        raise ValueError(f"extra_args[{KEY!r}]: role must be {MAIN} or {OTHER}, got {seat.role!r}")
-    return seat
+    found = read_ticket(params.extra_args)
+    return None if found is None else _Seat(found, out)
 
 
 def _force(logits: Tensor, row: int, token: int) -> None:

@@ -7,15 +7,14 @@ setting them on its own module has the same effect.
 from __future__ import annotations
 
 import logging
-import os
 from pathlib import Path
 
 import torch
 import vllm.envs  # type: ignore[import-not-found]  # an optional extra
 
-from studio.engine.device import AUTO, free_memory
+from studio.engine.device import AUTO
+from studio.engine.lm.vllm_room import cache_bytes, context_of, prompt_room
 from studio.engine.lm.vocabulary import Vocabulary
-from studio.engine.model_spec import read_json
 from studio.errors import BackendError
 
 for _switch, _value in {
@@ -29,14 +28,11 @@ for _switch, _value in {
     setattr(vllm.envs, _switch, _value)
 logging.getLogger("vllm").setLevel(logging.ERROR)
 
-from vllm import EngineArgs, LLMEngine, ModelRegistry  # noqa: E402
+from vllm import EngineArgs, LLMEngine  # noqa: E402
 from vllm.platforms import current_platform  # type: ignore[import-not-found]  # noqa: E402
 
-from studio.engine.lm.vllm_model import NAME, StudioQwen3ForCausalLM  # noqa: E402
+from studio.engine.lm.vllm_plugin import NAME, register  # noqa: E402
 from studio.engine.lm.vllm_processor import PairProcessor  # noqa: E402
-
-_PROMPTS = 16_384  # tokens of prompts in one step
-_SHARE = 0.4  # of free memory for the cache
 
 
 def start(folder: Path, vocabulary: Vocabulary, *, device: str, dtype: str, context: int, rows: int) -> LLMEngine:
@@ -47,8 +43,8 @@ def start(folder: Path, vocabulary: Vocabulary, *, device: str, dtype: str, cont
     if device.partition(":")[2] not in ("", "0"):
         raise BackendError(f"vllm can't start on {device}: it takes the first device; choose with CUDA_VISIBLE_DEVICES")
     number = ("float32" if kind == "cpu" else "bfloat16") if dtype == AUTO else dtype
-    length = min(context, int(str(read_json(folder / "config.json").get("max_position_embeddings", context))))
-    ModelRegistry.register_model(NAME, StudioQwen3ForCausalLM)
+    length = context_of(folder, context)
+    register()
     config = EngineArgs(
         model=str(folder),
         runner="generate",
@@ -58,10 +54,10 @@ def start(folder: Path, vocabulary: Vocabulary, *, device: str, dtype: str, cont
         enforce_eager=True,
         max_model_len=length,
         max_num_seqs=rows,
-        max_num_batched_tokens=max(_PROMPTS, length),
+        max_num_batched_tokens=prompt_room(length),
         enable_chunked_prefill=False,
         async_scheduling=False,
-        kv_cache_memory_bytes=_cache_bytes(folder, length, rows, getattr(torch, number), kind),
+        kv_cache_memory_bytes=cache_bytes(folder, length, rows, getattr(torch, number), kind),
         logits_processors=[PairProcessor],
         use_tqdm_on_load=False,
         disable_log_stats=True,
@@ -69,14 +65,3 @@ def start(folder: Path, vocabulary: Vocabulary, *, device: str, dtype: str, cont
     ).create_engine_config()
     config.parallel_config.distributed_executor_backend = "uni"  # the CPU build would start another process
     return LLMEngine.from_vllm_config(config)
-
-
-def _cache_bytes(folder: Path, length: int, rows: int, dtype: torch.dtype, kind: str) -> int:
-    """Return bytes for every row at full length, if they are there; for one guided text in any case."""
-    config = read_json(folder / "config.json")
-    layers, heads, width = (int(str(config[key])) for key in ("num_hidden_layers", "num_key_value_heads", "head_dim"))
-    each = 2 * layers * heads * width * dtype.itemsize * (length + 256)  # a row's last block, and vLLM's own
-    weights = sum(file.stat().st_size for file in folder.glob("*.safetensors"))
-    free = free_memory(torch.device(kind)) if kind == "cuda" else None
-    there = free * 1e9 if free is not None else os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return max(2 * each, int(min(rows * each, (there - weights) * _SHARE)))

@@ -46,9 +46,9 @@ def plain_greedy(folder: Path, backend: TorchBackend, job: Job) -> tuple[int, ..
 
 
 @pytest.mark.parametrize("scale", [1.0, 2.0])
-@pytest.mark.parametrize("bare", [False, True])
-def test_codes_equal_a_plain_loop(lm_path: Path, bare_path: Path, bare: bool, scale: float) -> None:
-    folder = bare_path if bare else lm_path
+@pytest.mark.parametrize("shape", ["lm_path", "bare_path", "sharded_path"])
+def test_codes_equal_a_plain_loop(request: pytest.FixtureRequest, shape: str, scale: float) -> None:
+    folder = request.getfixturevalue(shape)
     backend = TorchBackend.load(folder, device="cpu")
     jobs = [codes_job(backend.vocabulary, caption, scale=scale) for caption in CAPTIONS[:3]]
     written = backend.write(jobs, Run(), Phase.CODES)

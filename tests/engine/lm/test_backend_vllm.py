@@ -15,24 +15,26 @@ from studio.engine.lm.backend import Job, job_from_json, job_to_json
 from studio.engine.lm.backend_pt import TorchBackend
 from studio.engine.lm.backend_vllm import VllmBackend
 from studio.engine.lm.backends import BackendName, Loaded, load_backend
+from studio.engine.lm.pairs import params_of
 from studio.engine.lm.planner import Planner
 from studio.engine.lm.requests import Draw, Guidance, PlanRequest
 from studio.engine.run import Phase, Run
 from studio.errors import BackendError, Cancelled, InvalidRequest, OutOfMemory
+from tests.engine.lm.conftest import HAS_VLLM, MINI, needs_vllm
 from tests.engine.lm.jobs import CAPTIONS, codes_job, facts_job
 from tests.engine.lm.tiny import small_vocabulary
 
-HAS_VLLM = importlib.util.find_spec("vllm") is not None
-needs_vllm = [
-    pytest.mark.vllm,
-    pytest.mark.skipif(not HAS_VLLM, reason="vllm isn't installed here: pip install '.[vllm]'"),
-    pytest.mark.filterwarnings("default"),  # vLLM and what it imports warn of their own future
-]
+
+@pytest.fixture(scope="module")
+def vllm(song_path: Path) -> Iterator[VllmBackend]:
+    backend = VllmBackend.load(song_path, device="cpu", dtype="float32", context=2048, rows=8)
+    yield backend
+    backend.close()
 
 
 @pytest.fixture(scope="module")
-def vllm(lm_path: Path) -> Iterator[VllmBackend]:
-    backend = VllmBackend.load(lm_path, device="cpu", dtype="float32", context=1024, rows=8)
+def pt(song_path: Path) -> Iterator[TorchBackend]:
+    backend = TorchBackend.load(song_path, device="cpu")
     yield backend
     backend.close()
 
@@ -55,7 +57,7 @@ def test_a_fallback_happens_only_when_allowed_and_is_said(lm_path: Path, monkeyp
 
 
 def test_an_unknown_backend_is_refused(lm_path: Path) -> None:
-    with pytest.raises(InvalidRequest, match="lm_backend must be pt or vllm, got 'mlx'"):
+    with pytest.raises(InvalidRequest, match="lm_backend must be one of pt, vllm, remote, got 'mlx'"):
         backends.load_backend(lm_path, "mlx")
 
 
@@ -94,25 +96,34 @@ class TestOnVllm:
             assert vllm.write(part, Run(), Phase.THINKING) == pt.write(part, Run(), Phase.THINKING)
 
     @pytest.mark.parametrize("scale", [1.0, 2.0])
-    @pytest.mark.parametrize("seeds", [(1,), (1, 2, 3, 4)])
-    def test_whole_plans_equal_pt(
-        self, pt: TorchBackend, vllm: VllmBackend, seeds: tuple[int, ...], scale: float
+    @pytest.mark.parametrize("batch", [1, 4])
+    def test_greedy_plans_equal_pt(
+        self, song_path: Path, pt: TorchBackend, vllm: VllmBackend, batch: int, scale: float
     ) -> None:
-        """Ten prompts; captions are left out, as random weights would write 512 tokens of each."""
+        """Ten prompts, facts and the codes that follow from them; random weights would write 512 tokens of caption."""
         planners = [Planner("lm", Loaded(backend=backend, requested=BackendName.VLLM)) for backend in (pt, vllm)]
         for caption in CAPTIONS:
             request = PlanRequest(
                 caption=caption,
                 lyrics="[Verse]\nhello",
-                seeds=seeds,
+                seeds=tuple(range(batch)),
                 max_duration=12.0,
-                rewrite_caption=False,
+                rewrite_caption=song_path == MINI,
                 guidance=Guidance(scale=scale),
-                draw=Draw(temperature=0.0) if len(seeds) == 1 else Draw(),
+                draw=Draw(temperature=0.0),
             )
             ours, theirs = (planner.plan(request).takes for planner in planners)
             assert [(take.facts, take.codes) for take in theirs] == [(take.facts, take.codes) for take in ours]
+            assert len(ours[0].codes) in (50, 55, 60)
             assert [take.effective["lm_backend"] for take in (ours[0], theirs[0])] == ["pt", "vllm"]
+
+    def test_drawn_plans_equal_pt(self, pt: TorchBackend, vllm: VllmBackend) -> None:
+        """Each take draws its own facts and codes, the same on both backends."""
+        planners = [Planner("lm", Loaded(backend=backend, requested=BackendName.VLLM)) for backend in (pt, vllm)]
+        request = PlanRequest(caption="rock", seeds=(1, 2, 3, 4), max_duration=12.0, rewrite_caption=False)
+        ours, theirs = (planner.plan(request).takes for planner in planners)
+        assert [(take.facts, take.codes) for take in theirs] == [(take.facts, take.codes) for take in ours]
+        assert len({take.codes for take in ours}) == 4
 
     def test_drawn_codes_equal_pt_too(self, pt: TorchBackend, vllm: VllmBackend) -> None:
         draws = [Draw(), Draw(temperature=1.3, top_k=9), Draw(repetition_penalty=1.4), Draw(top_p=1.0)]
@@ -144,20 +155,21 @@ class TestOnVllm:
             vllm.write([codes_job(vllm.vocabulary, "rock")], Run(take_away), Phase.CODES)
 
     def test_half_a_pair_writes_nothing(self, vllm: VllmBackend) -> None:
-        from studio.engine.lm.vllm_processor import MAIN, ticket
+        from vllm import SamplingParams
 
         job = codes_job(vllm.vocabulary, "rock")
-        key = vllm._add(job.prompt, vllm._params(job, ticket("alone", MAIN, job)))
+        key = vllm._add(job.prompt, SamplingParams(**params_of(job, "alone", vllm.vocabulary)[0]))
         output = vllm._finish({key: None}, Run(), Phase.CODES, 30)[key]
         assert list(output.outputs[0].token_ids) == [vllm.vocabulary.special.pad]
 
     def test_a_damaged_ticket_is_refused_at_once(self, vllm: VllmBackend) -> None:
+        from vllm import SamplingParams
         from vllm.exceptions import VLLMValidationError
 
         job = codes_job(vllm.vocabulary, "rock")
-        for ticket in ("{}", "no json", '{"pair": "p", "role": "main", "job": "{}"}'):
-            with pytest.raises(VLLMValidationError, match="is damaged"):
-                vllm._add(job.prompt, vllm._params(job, {"studio": ticket}))
+        for text in ("hello", "{}", '{"protocol": 1, "pair": "p", "role": "main", "job": "{}"}', '{"protocol": 0}'):
+            with pytest.raises(VLLMValidationError, match=r"is damaged \(studio protocol 1\)"):
+                vllm._add(job.prompt, SamplingParams(max_tokens=1, extra_args={"studio": text}))
 
     def test_after_an_error_and_a_cancel_it_writes_as_before(self, pt: TorchBackend, vllm: VllmBackend) -> None:
         stop = Run(cancelled=iter([False] * 4 + [True] * 9).__next__)

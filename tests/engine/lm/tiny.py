@@ -75,8 +75,21 @@ def small_vocabulary(codes: int = 40, surplus: int = 3, rows: int = 5) -> Vocabu
     return from_tokenizer(tokenizer, tokenizer.get_vocab_size() + rows, codes)
 
 
-def save_lm(folder: Path, *, bare: bool, codes: int = 40, surplus: int = 3, tied: bool = True, seed: int = 0) -> Path:
-    """Save a tiny random model in the published 1.7B's shape (`bare`: Qwen3Model, no `model.`) or the 0.6B's."""
+def save_lm(
+    folder: Path,
+    *,
+    bare: bool,
+    codes: int = 40,
+    surplus: int = 3,
+    tied: bool = True,
+    seed: int = 0,
+    dtype: torch.dtype = torch.float32,
+    shard: str = "1GB",
+) -> Path:
+    """Save a tiny random model in the published 1.7B's shape (`bare`: Qwen3Model, no `model.`) or the 0.6B's.
+
+    The published ones are stored in bfloat16; the 4B is the 0.6B's shape in several shards.
+    """
     from safetensors.torch import load_file, save_file
     from transformers import Qwen3Config, Qwen3ForCausalLM
 
@@ -100,7 +113,7 @@ def save_lm(folder: Path, *, bare: bool, codes: int = 40, surplus: int = 3, tied
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        Qwen3ForCausalLM(config).to(torch.float32).save_pretrained(folder)
+        Qwen3ForCausalLM(config).to(dtype).save_pretrained(folder, max_shard_size=shard)
     tokenizer.save(str(folder / "tokenizer.json"))
     (folder / "tokenizer_config.json").write_text(
         json.dumps({"tokenizer_class": "PreTrainedTokenizerFast", "eos_token": "<|im_end|>", "chat_template": CHAT})
