@@ -17,6 +17,7 @@ from studio.engine.prompts import END, caption_prompt, instruction_for, lyrics_p
 from studio.engine.requests import INSTRUMENTAL, LANGUAGES, Metas
 
 VOCABULARY = 2000
+LYRICS_SECONDS = 30.0  # words of later sections would only lengthen the prompts of clips
 
 
 def prompt_of(song: Song, rng: np.random.Generator) -> tuple[str, str]:
@@ -33,10 +34,9 @@ def prompt_of(song: Song, rng: np.random.Generator) -> tuple[str, str]:
         caption += key_text(song, rng)
         key = None if rng.random() < 0.6 else key
     metre = str(song.metre) if song.metre != 4 or rng.random() < 0.5 else None
-    metas = metas_text(
-        Metas(bpm=bpm, key_scale=key, time_signature=metre), float(rng.choice([10, 12, 20, 30, 60, 120]))
-    )
-    words = lyrics_of(song)
+    seconds = float(rng.choice([10, 12, 20, 30, 60, 120]))
+    metas = metas_text(Metas(bpm=bpm, key_scale=key, time_signature=metre), seconds)
+    words = lyrics_of(song, min(seconds, LYRICS_SECONDS))
     language = "en" if words and rng.random() < 0.5 else "unknown"
     if not words and rng.random() < 0.5:
         words = INSTRUMENTAL
