@@ -14,14 +14,13 @@ from mini.codes import Codec
 from mini.composer import Song
 from mini.composer.song import TRACKS
 from mini.data import MIX, REST, STEM, Songs
-from mini.network import Mini
+from mini.network import REFERENCE_FRAMES, Mini
 from mini.prompts import bare_prompt, prompt_of
 
 TASKS = ("text2music", "cover", "repaint", "extract", "lego", "complete")
 STEM_TASKS = ("extract", "lego", "complete")
 UNSAID = {"repaint": 0.1, "cover": 0.1, "extract": 0.5, "lego": 0.3, "complete": 0.3}  # share of prompts without words
 REFERENCED = 0.25  # share of clips that get a reference of the same song
-REFERENCE_FRAMES = 80  # the timbre encoder's one layer sees 64 frames from the first, which is what it keeps
 OUTSIDE = 0.1  # weight of the loss where the source is kept anyway
 
 

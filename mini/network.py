@@ -17,7 +17,7 @@ from mini.composer.tempo import BANK_FRAMES, CHANNELS, clock_bank
 WIDTH, LAYERS, HEADS, HEAD, INNER = 160, 5, 5, 32, 448
 TEXT_WIDTH, TEXT_LAYERS = 128, 2
 BEAT_LAYER = 2  # the states before this layer are asked for the beat while training
-REFERENCE_FRAMES = 750  # the timbre encoder always hears 30 s
+REFERENCE_FRAMES = 80  # of the 750 the timbre encoder hears its one layer sees 64, from the first, which it keeps
 WINDOW = 64  # DiT tokens a layer sees to either side: 5 s, so a long piece is made the way a short one is
 
 
@@ -79,7 +79,7 @@ class Mini(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """Encoder states `[B, L, WIDTH]` and their mask, packed as the condition encoder packs them.
 
-        `references` `[N, 750, 64]` are what rows `whose` `[N]` of the batch sound like; the others get silence.
+        `references` `[N, REFERENCE_FRAMES, 64]` are what rows `whose` `[N]` of the batch sound like; the others get silence.
         """
         states = self.text(input_ids=tokens, attention_mask=mask).last_hidden_state
         text = self.condition.text_projector(states)
