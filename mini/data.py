@@ -1,9 +1,13 @@
-"""Songs as latents on disk: rendered once, in parallel, and picked up where the last run stopped."""
+"""Songs as latents on disk: rendered once, in parallel, and picked up where the last run stopped.
+
+Each song is kept three times: the whole mix, one of its tracks alone, and the mix without that track.
+"""
 
 from __future__ import annotations
 
 import argparse
 import multiprocessing
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from mini.composer import draw_song, render
+from mini.composer.song import TRACKS
 from studio.engine.spectral import SpectralAutoencoder
 from studio.engine.spectral.layout import SEMITONES
 
@@ -18,26 +23,58 @@ WORK = Path(__file__).parent / "work"
 SONGS_A_SHARD = 250
 SECONDS = 24.0
 HELD_OUT = 10_000_000  # first seed of the songs no training ever sees
+MIX, STEM, REST = 0, 1, 2  # the three versions of a song
+WEIGHTS = {"drums": 3.0, "bass": 3.0, "vocals": 2.0, "keyboard": 1.5, "guitar": 1.5}  # of the track kept alone; else 1
+AUDIBLE = 0.02  # a track that is softer than this share of the mix is not asked for
+
+
+@dataclass(frozen=True, slots=True)
+class Songs:
+    """Latents `[songs, 3, frames, 64]` of mix, one track and the rest, and which track that is (-1: none)."""
+
+    latents: NDArray[np.float16]
+    tracks: NDArray[np.int64]
 
 
 def encode_songs(seeds: list[int], seconds: float = SECONDS) -> NDArray[np.float16]:
-    """Raw (not yet standardised) latents `[songs, frames, 64]` of composed songs."""
+    """Raw (not yet standardised) latents `[songs, frames, 64]` of the mixes of composed songs."""
     torch.set_num_threads(1)
-    vae = SpectralAutoencoder()
-    songs = []
-    for seed in seeds:
-        audio = torch.from_numpy(render(draw_song(seed), seconds)[1])[None]
-        songs.append(vae.encode(audio).latent_dist.mode()[0].T.numpy().astype(np.float16))
-    return np.stack(songs)
+    return np.stack([_encode(render(draw_song(seed), seconds)[1][None])[0] for seed in seeds])
+
+
+def split_song(seed: int, seconds: float = SECONDS) -> tuple[NDArray[np.float32], int]:
+    """Audio `[3, 2, samples]` of mix, one drawn track and the rest, and the track's number in `TRACKS`.
+
+    A song of one track has no rest: its number is -1.
+    """
+    stems, mix = render(draw_song(seed), seconds)
+    power = {track: float(np.square(stem).mean()) for track, stem in stems.items()}
+    floor = AUDIBLE**2 * float(np.square(mix).mean())
+    tracks = [track for track in TRACKS if power.get(track, 0.0) > floor]
+    if len(tracks) < 2:
+        return np.stack([mix, mix, mix]), -1
+    weights = np.array([WEIGHTS.get(track, 1.0) for track in tracks])
+    track = tracks[int(np.random.default_rng((seed, 21)).choice(len(tracks), p=weights / weights.sum()))]
+    return np.stack([mix, stems[track], mix - stems[track]]), TRACKS.index(track)
+
+
+def _encode(audio: NDArray[np.float32]) -> NDArray[np.float16]:
+    latents = SpectralAutoencoder().encode(torch.from_numpy(audio)).latent_dist.mode()
+    return latents.transpose(1, 2).numpy().astype(np.float16)
 
 
 def _make_shard(shard: int) -> Path:
-    path = WORK / f"songs_{shard:03d}.npy"
+    path = WORK / f"songs_{shard:03d}.npz"
     if not path.exists():
+        torch.set_num_threads(1)
         first = shard * SONGS_A_SHARD
-        songs = encode_songs(list(range(first, first + SONGS_A_SHARD)))
-        temporary = path.with_suffix(".tmp.npy")
-        np.save(temporary, songs)
+        latents, tracks = [], []
+        for seed in range(first, first + SONGS_A_SHARD):
+            audio, track = split_song(seed)
+            latents.append(_encode(audio))
+            tracks.append(track)
+        temporary = path.with_suffix(".tmp.npz")
+        np.savez(temporary, latents=np.stack(latents), tracks=np.array(tracks))
         temporary.rename(path)
     return path
 
@@ -50,17 +87,22 @@ def make_shards(count: int, processes: int) -> None:
             print("shard", path.name, flush=True)
 
 
-def load_songs() -> NDArray[np.float16]:
-    """Latents `[songs, frames, 64]` of every finished shard without a gap; row k is the song of seed k."""
-    shards = []
-    while (path := WORK / f"songs_{len(shards):03d}.npy").exists():
-        shards.append(np.load(path))
-    return np.concatenate(shards)
+def load_songs() -> Songs:
+    """Every finished shard without a gap; row k is the song of seed k."""
+    latents, tracks = [], []
+    while (path := WORK / f"songs_{len(latents):03d}.npz").exists():
+        with np.load(path) as shard:
+            latents.append(shard["latents"])
+            tracks.append(shard["tracks"])
+    return Songs(np.concatenate(latents), np.concatenate(tracks))
 
 
-def statistics(songs: NDArray[np.float16]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Mean and spread of each latent; semitones share one spread so that rare notes are not blown up."""
-    sample = songs[::3].reshape(-1, songs.shape[-1]).astype(np.float32)
+def statistics(mixes: NDArray[np.float16]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Mean and spread of each latent over `[songs, frames, 64]`.
+
+    Semitones share one spread so that rare notes are not blown up.
+    """
+    sample = mixes[::3].reshape(-1, mixes.shape[-1]).astype(np.float32)
     mean, spread = sample.mean(0), sample.std(0) + 1e-3
     mean[:SEMITONES], spread[:SEMITONES] = mean[:SEMITONES].mean(), sample[:, :SEMITONES].std()
     return mean, spread
@@ -68,7 +110,7 @@ def statistics(songs: NDArray[np.float16]) -> tuple[NDArray[np.float32], NDArray
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--shards", type=int, default=14)
+    parser.add_argument("--shards", type=int, default=16)
     parser.add_argument("--processes", type=int, default=2)
     options = parser.parse_args()
     make_shards(options.shards, options.processes)

@@ -68,7 +68,7 @@ def request_of(song: Song, seconds: float, seed: int) -> TextToMusic:
     """The held-out song as a user would ask for it: a caption, and tempo and key as fields."""
     metas = Metas(bpm=song.bpm, key_scale=song.key_scale, time_signature=str(song.metre))
     caption = caption_of(song, np.random.default_rng((song.seed, 9)))
-    words = lyrics_of(song)
+    words = lyrics_of(song, seconds)
     return TextToMusic(
         caption=caption, lyrics=words, instrumental=not words, metas=metas, duration=seconds, seeds=(seed,)
     )

@@ -9,13 +9,14 @@ from pathlib import Path
 
 import torch
 
-from mini import data
+from mini import clips, data
+from mini.codes import load_codec
 from mini.network import Mini
 from mini.prompts import make_tokenizer
 from studio.engine.spectral import SpectralAutoencoder
 
 NAMES = {"turbo": "acestep-mini-turbo", "base": "acestep-mini-base"}
-WEIGHTS = {"turbo": "average", "base": "teacher"}  # base is what turbo learned guidance from
+TASKS = {"turbo": ["text2music", "cover", "repaint"], "base": list(clips.TASKS)}
 DEFAULT_SECONDS, MOST_SECONDS = 10.0, 600.0
 INDEX = {
     "_class_name": "AceStepPipeline",
@@ -24,25 +25,33 @@ INDEX = {
     "vae": ["studio.engine.spectral", "SpectralAutoencoder"],
     "text_encoder": ["transformers", "Qwen3Model"],
     "tokenizer": ["transformers", "PreTrainedTokenizerFast"],
+    "audio_tokenizer": ["ace_step", "AceStepAudioTokenizer"],
+    "audio_token_detokenizer": ["ace_step", "AceStepAudioTokenDetokenizer"],
 }
 
 
 def export(folder: Path, family: str = "turbo") -> None:
-    """Write the averaged weights of the last training state to `folder`; a model card already there is kept."""
+    """Write the averaged weights of the last training state to `folder`; a model card already there is kept.
+
+    The base model is what the turbo model learned guidance from, or the present average before that stage.
+    """
     content = torch.load(data.WORK / "train.pt", map_location="cpu", weights_only=False)
     tokenizer = make_tokenizer(data.WORK / "tokenizer")
     model = Mini(len(tokenizer))
-    model.load_state_dict(content[WEIGHTS[family]])
+    model.load_state_dict(content["teacher" if family == "base" and content["stage"] == "guide" else "average"])
+    codec = load_codec()
     model.dit.register_to_config(is_turbo=family == "turbo", model_version=family)
     own = {"name": NAMES[family], "default_duration": DEFAULT_SECONDS, "max_duration": MOST_SECONDS}
-    index = INDEX | {"studio": own | {"tasks": ["text2music"]}}
+    index = INDEX | {"studio": own | {"tasks": TASKS[family]}}
     vae = SpectralAutoencoder()
-    vae.latent_mean, vae.latent_std = content["mean"], content["spread"]
+    vae.latent_mean, vae.latent_std = codec.mean, codec.spread
     for part in INDEX:
         shutil.rmtree(folder / part, ignore_errors=True)
     model.dit.half().save_pretrained(folder / "transformer")
     model.condition.half().save_pretrained(folder / "condition_encoder")
     model.text.half().save_pretrained(folder / "text_encoder")
+    codec.tokenizer.half().save_pretrained(folder / "audio_tokenizer")
+    codec.detokenizer.half().save_pretrained(folder / "audio_token_detokenizer")
     tokenizer.save_pretrained(folder / "tokenizer")
     vae.save_pretrained(folder / "vae")
     (folder / "model_index.json").write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")

@@ -17,6 +17,7 @@ from mini.composer.tempo import BANK_FRAMES, CHANNELS, clock_bank
 WIDTH, LAYERS, HEADS, HEAD, INNER = 160, 5, 5, 32, 448
 TEXT_WIDTH, TEXT_LAYERS = 128, 2
 BEAT_LAYER = 2  # the states before this layer are asked for the beat while training
+REFERENCE_FRAMES = 80  # of the 750 the timbre encoder hears its one layer sees 64, from the first, which it keeps
 WINDOW = 64  # DiT tokens a layer sees to either side: 5 s, so a long piece is made the way a short one is
 
 
@@ -67,15 +68,31 @@ class Mini(nn.Module):
         self.beat_states = torch.zeros(0)  # `[B, T / 2, WIDTH]` of the last forward
         _open_gates(self.dit)
 
-    def encode(self, tokens: Tensor, mask: Tensor, words: Tensor, word_mask: Tensor) -> tuple[Tensor, Tensor]:
-        """Encoder states `[B, L, WIDTH]` and their mask, packed as the condition encoder packs them."""
+    def encode(
+        self,
+        tokens: Tensor,
+        mask: Tensor,
+        words: Tensor,
+        word_mask: Tensor,
+        references: Tensor | None = None,
+        whose: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """Encoder states `[B, L, WIDTH]` and their mask, packed as the condition encoder packs them.
+
+        `references` `[N, REFERENCE_FRAMES, 64]` are what rows `whose` `[N]` of the batch sound like; the others get silence.
+        """
         states = self.text(input_ids=tokens, attention_mask=mask).last_hidden_state
         text = self.condition.text_projector(states)
         embedded = self.text.get_input_embeddings()(words)
         lyrics = self.condition.lyric_encoder(inputs_embeds=embedded, attention_mask=word_mask)
-        silence = self.condition.silence_latent[:, :750]
-        timbre, _ = self.condition.timbre_encoder(silence, torch.zeros(1, dtype=torch.long, device=tokens.device))
-        timbre = timbre.expand(len(tokens), -1, -1)
+        heard = self.condition.silence_latent[:, :REFERENCE_FRAMES]
+        if references is not None:
+            heard = torch.cat([heard, references])
+        timbre, _ = self.condition.timbre_encoder(heard, torch.arange(len(heard), device=tokens.device))
+        choice = torch.zeros(len(tokens), dtype=torch.long, device=tokens.device)
+        if whose is not None:
+            choice[whose] = torch.arange(1, len(heard), device=tokens.device)
+        timbre = timbre[choice]
         packed, packed_mask = _pack_sequences(lyrics, timbre, word_mask, word_mask.new_ones(len(tokens), 1))
         return _pack_sequences(packed, text, packed_mask, mask)
 
@@ -115,10 +132,15 @@ class Mini(nn.Module):
         hidden = dit.norm_out(hidden) * (1 + scale) + shift
         return dit.proj_out_conv(hidden.transpose(1, 2)).transpose(1, 2)
 
-    def context(self, starts: Tensor, frames: int) -> Tensor:
-        """Context latents `[B, frames, 128]` of clips that begin at frame `starts` `[B]`: clocks, then ones."""
+    def silence(self, starts: Tensor, frames: int) -> Tensor:
+        """What silence holds from frame `starts` `[B]` on: the clocks, `[B, frames, 64]`."""
         where = starts[:, None] + torch.arange(frames, device=starts.device)
-        clocks = self.condition.silence_latent[0][where]
+        clocks: Tensor = self.condition.silence_latent[0][where]
+        return clocks
+
+    def context(self, starts: Tensor, frames: int) -> Tensor:
+        """Context latents `[B, frames, 128]` of text2music from frame `starts` `[B]` on: clocks, then ones."""
+        clocks = self.silence(starts, frames)
         return torch.cat([clocks, torch.ones_like(clocks)], dim=-1)
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerFast
 
 from mini import data
+from mini.codes import Codec
 from mini.composer import Song, draw_song
 from mini.network import Mini
 from mini.prompts import prompt_of, tokenise
@@ -38,13 +39,11 @@ def held_out() -> tuple[list[Song], NDArray[np.float16]]:
 
 
 @torch.no_grad()
-def prompt_swap(
-    model: Mini, tokenizer: PreTrainedTokenizerFast, mean: NDArray[np.float32], spread: NDArray[np.float32], t: float
-) -> dict[str, float]:
+def prompt_swap(model: Mini, tokenizer: PreTrainedTokenizerFast, codec: Codec, t: float) -> dict[str, float]:
     """Mean squared error of the velocity at noise level `t`, and by how much a changed prompt raises it."""
     songs, raw = held_out()
     device = next(model.parameters()).device
-    clean = torch.from_numpy((raw.astype(np.float32) - mean) / spread).to(device)
+    clean = codec.standardise(torch.from_numpy(raw)).to(device)
     noise = torch.randn(clean.shape, generator=torch.Generator().manual_seed(0)).to(device) * (0.0 if t == 1.0 else 1.0)
     context = model.context(torch.zeros(len(songs), dtype=torch.long, device=device), FRAMES)
     losses = {}

@@ -12,15 +12,19 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
 from mini.composer import Song, caption_of, draw_song, lyrics_of
+from mini.composer.song import TRACKS
 from mini.composer.words import key_text, tempo_text
-from studio.engine.prompts import END, caption_prompt, instruction_for, lyrics_prompt, metas_text
+from studio.engine.prompts import END, INSTRUCTIONS, caption_prompt, instruction_for, lyrics_prompt, metas_text
 from studio.engine.requests import INSTRUMENTAL, LANGUAGES, Metas
 
 VOCABULARY = 2000
+LYRICS_SECONDS = 30.0  # words of later sections would only lengthen the prompts of clips
 
 
-def prompt_of(song: Song, rng: np.random.Generator) -> tuple[str, str]:
-    """One wording of the caption prompt and the lyrics prompt of `song`.
+def prompt_of(
+    song: Song, rng: np.random.Generator, task: str = "text2music", tracks: tuple[str, ...] = ()
+) -> tuple[str, str]:
+    """One wording of the caption prompt and the lyrics prompt of `song` for `task`.
 
     A stated tempo or key stands in the facts block, in the caption or in both, as users write them.
     """
@@ -33,14 +37,20 @@ def prompt_of(song: Song, rng: np.random.Generator) -> tuple[str, str]:
         caption += key_text(song, rng)
         key = None if rng.random() < 0.6 else key
     metre = str(song.metre) if song.metre != 4 or rng.random() < 0.5 else None
-    metas = metas_text(
-        Metas(bpm=bpm, key_scale=key, time_signature=metre), float(rng.choice([10, 12, 20, 30, 60, 120]))
-    )
-    words = lyrics_of(song)
+    seconds = float(rng.choice([10, 12, 20, 30, 60, 120]))
+    metas = metas_text(Metas(bpm=bpm, key_scale=key, time_signature=metre), seconds)
+    words = lyrics_of(song, min(seconds, LYRICS_SECONDS))
     language = "en" if words and rng.random() < 0.5 else "unknown"
     if not words and rng.random() < 0.5:
         words = INSTRUMENTAL
-    return caption_prompt(instruction_for("text2music"), caption, metas), lyrics_prompt(words, language)
+    return caption_prompt(instruction_for(task, tracks), caption, metas), lyrics_prompt(words, language)
+
+
+def bare_prompt(task: str, tracks: tuple[str, ...], rng: np.random.Generator) -> tuple[str, str]:
+    """The prompts of someone who says nothing about the music."""
+    metas = metas_text(Metas(), float(rng.choice([10, 12, 20, 30, 60])))
+    words = str(rng.choice(["", INSTRUMENTAL]))
+    return caption_prompt(instruction_for(task, tracks), "", metas), lyrics_prompt(words, "unknown")
 
 
 def make_tokenizer(path: Path) -> PreTrainedTokenizerFast:
@@ -62,8 +72,12 @@ def make_tokenizer(path: Path) -> PreTrainedTokenizerFast:
 
 def _corpus() -> Iterator[str]:
     rng = np.random.default_rng(0)
-    for seed in range(20000):
+    for seed in range(12000):
         yield from prompt_of(draw_song(seed), rng)
+    for task in ("extract", "lego", "complete"):
+        for track in TRACKS:
+            yield from [instruction_for(task, (track, str(rng.choice(TRACKS)))) for _ in range(100)]
+    yield from [instruction_for(task) for task in INSTRUCTIONS for _ in range(1000)]
     for number in range(10, 601):
         yield from [f" {number}"] * (40 if number <= 300 else 5)
     yield from [f"# Languages\n{code}\n\n# Lyric\n" for code in LANGUAGES for _ in range(20)]

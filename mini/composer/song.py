@@ -6,174 +6,41 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from mini.composer.form import Section, sections_of
+from mini.composer.genres import GENRES, Genre
 from mini.composer.tempo import snap
 
+__all__ = ["GENRES", "LEADS", "MAX_BPM", "MIN_BPM", "NOTES", "PATCHES", "TRACKS", "Song", "draw_song"]
+
 NOTES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
-TRACKS = ("drums", "percussion", "bass", "keyboard", "guitar", "strings", "synth", "brass", "woodwinds", "vocals")
-LEADS = ("vocals", "woodwinds", "brass", "synth", "guitar", "keyboard")
-MIN_BPM, MAX_BPM = 60, 180
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Genre:
-    """Habits of a style."""
-
-    tempos: tuple[int, int, int]  # beats a minute when slow, medium and fast
-    keys: tuple[int, int]  # tonic of its usual major and minor key, semitones above C
-    minor: float  # share of songs in minor
-    metres: tuple[int, ...]
-    core: tuple[str, ...]
-    extra: tuple[str, ...]
-    drums: str
-    bass: str
-    chords: str
-
-
-GENRES = {
-    "electronic": Genre(
-        tempos=(100, 124, 140),
-        keys=(0, 9),
-        minor=0.7,
-        metres=(4,),
-        core=("drums", "bass", "synth"),
-        extra=("keyboard", "strings", "vocals", "percussion"),
-        drums="four",
-        bass="offbeat",
-        chords="stab",
-    ),
-    "rock": Genre(
-        tempos=(90, 120, 150),
-        keys=(4, 4),
-        minor=0.5,
-        metres=(4,),
-        core=("drums", "bass", "guitar"),
-        extra=("vocals", "keyboard", "brass"),
-        drums="rock",
-        bass="eighths",
-        chords="strum",
-    ),
-    "pop": Genre(
-        tempos=(84, 108, 128),
-        keys=(7, 4),
-        minor=0.3,
-        metres=(4,),
-        core=("drums", "bass", "keyboard"),
-        extra=("vocals", "guitar", "synth", "strings"),
-        drums="rock",
-        bass="root",
-        chords="block",
-    ),
-    "jazz": Genre(
-        tempos=(80, 116, 160),
-        keys=(5, 2),
-        minor=0.5,
-        metres=(4, 3),
-        core=("drums", "bass", "keyboard"),
-        extra=("brass", "woodwinds", "guitar"),
-        drums="swing",
-        bass="walk",
-        chords="comp",
-    ),
-    "ballad": Genre(
-        tempos=(66, 76, 90),
-        keys=(0, 9),
-        minor=0.4,
-        metres=(4, 3),
-        core=("keyboard", "strings"),
-        extra=("vocals", "bass", "drums", "woodwinds"),
-        drums="soft",
-        bass="root",
-        chords="arpeggio",
-    ),
-    "waltz": Genre(
-        tempos=(90, 120, 160),
-        keys=(2, 7),
-        minor=0.4,
-        metres=(3,),
-        core=("strings", "keyboard"),
-        extra=("woodwinds", "bass", "brass"),
-        drums="soft",
-        bass="root",
-        chords="oompah",
-    ),
-    "funk": Genre(
-        tempos=(92, 104, 118),
-        keys=(9, 4),
-        minor=0.8,
-        metres=(4,),
-        core=("drums", "bass", "guitar"),
-        extra=("brass", "keyboard", "percussion", "vocals"),
-        drums="funk",
-        bass="syncopated",
-        chords="stab",
-    ),
-    "orchestral": Genre(
-        tempos=(72, 100, 140),
-        keys=(3, 0),
-        minor=0.5,
-        metres=(4, 3),
-        core=("strings", "brass"),
-        extra=("woodwinds", "percussion"),
-        drums="soft",
-        bass="root",
-        chords="pad",
-    ),
-    "hip hop": Genre(
-        tempos=(78, 90, 100),
-        keys=(5, 5),
-        minor=0.9,
-        metres=(4,),
-        core=("drums", "bass", "keyboard"),
-        extra=("synth", "vocals", "strings"),
-        drums="boom",
-        bass="root",
-        chords="block",
-    ),
-    "folk": Genre(
-        tempos=(80, 104, 130),
-        keys=(7, 2),
-        minor=0.3,
-        metres=(4, 3, 6, 2),
-        core=("guitar",),
-        extra=("vocals", "woodwinds", "bass", "percussion"),
-        drums="soft",
-        bass="root",
-        chords="arpeggio",
-    ),
-    "ambient": Genre(
-        tempos=(60, 70, 84),
-        keys=(0, 9),
-        minor=0.5,
-        metres=(4,),
-        core=("strings", "synth"),
-        extra=("keyboard", "woodwinds"),
-        drums="soft",
-        bass="root",
-        chords="pad",
-    ),
-    "latin": Genre(
-        tempos=(88, 104, 126),
-        keys=(0, 2),
-        minor=0.6,
-        metres=(4,),
-        core=("percussion", "bass", "guitar"),
-        extra=("brass", "vocals", "keyboard", "drums"),
-        drums="rock",
-        bass="syncopated",
-        chords="comp",
-    ),
-    "marching band": Genre(
-        tempos=(100, 112, 126),
-        keys=(10, 7),
-        minor=0.1,
-        metres=(2, 6),
-        core=("drums", "brass"),
-        extra=("woodwinds", "percussion"),
-        drums="march",
-        bass="root",
-        chords="oompah",
-    ),
+TRACKS = (
+    "drums",
+    "percussion",
+    "bass",
+    "keyboard",
+    "guitar",
+    "strings",
+    "synth",
+    "brass",
+    "woodwinds",
+    "fx",
+    "vocals",
+    "backing_vocals",
+)
+LEADS = ("vocals", "woodwinds", "brass", "synth", "guitar", "keyboard", "strings")
+PATCHES = {
+    "bass": ("finger", "pick", "sub", "upright"),
+    "keyboard": ("piano", "epiano", "organ"),
+    "guitar": ("nylon", "steel", "clean", "drive"),
+    "strings": ("section", "solo"),
+    "synth": ("saw", "square", "pad", "pluck"),
+    "brass": ("trumpets", "horns"),
+    "woodwinds": ("flute", "clarinet"),
+    "vocals": ("female", "male"),
 }
+ALONE = ("keyboard", "guitar", "strings", "synth", "woodwinds", "brass")
+OFTEN = {"vocals": 0.5, "fx": 0.5, "backing_vocals": 0.4}  # chance that an extra track plays, where not 0.35
+MIN_BPM, MAX_BPM = 60, 180
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -202,9 +69,29 @@ class Song:
         return snap(self.bpm)[0]
 
     @property
+    def bar_seconds(self) -> float:
+        """How long a bar lasts."""
+        return 60 / self.played_bpm * self.beats
+
+    @property
     def key_scale(self) -> str:
         """The key as the prompt writes it."""
         return f"{NOTES[self.tonic]} {'minor' if self.minor else 'major'}"
+
+    @property
+    def sections(self) -> tuple[Section, ...]:
+        """Intro, verses, choruses, bridge and outro, in bars; a longer piece goes round again."""
+        return sections_of(self.seed, self.bar_seconds)
+
+    def patch(self, track: str) -> str:
+        """Which sound of its instrument `track` uses, such as "epiano" for the keyboard."""
+        choices = GENRES[self.genre].patches.get(track) or PATCHES[track]
+        rng = np.random.default_rng((self.seed, 5, TRACKS.index(track)))
+        return choices[int(rng.integers(len(choices)))]
+
+    def rng(self, *purpose: int) -> np.random.Generator:
+        """A source of chance of its own for each purpose, so that leaving one track out changes no other."""
+        return np.random.default_rng((self.seed, 3, *purpose))
 
 
 def draw_song(seed: int) -> Song:
@@ -227,6 +114,8 @@ def draw_song(seed: int) -> Song:
         states_bpm=states_bpm,
         states_key=states_key,
     )
+    if rng.random() < 0.1:  # every metre is asked for in every style
+        song = replace(song, metre=int(rng.choice([2, 3, 4, 6])))
     if states_bpm:
         bpm = int(rng.integers(MIN_BPM, MAX_BPM + 1))
         song = replace(song, bpm=bpm, pace=0 if bpm < 88 else 1 if bpm < 122 else 2)
@@ -238,12 +127,14 @@ def draw_song(seed: int) -> Song:
 
 def _draw_tracks(genre: Genre, rng: np.random.Generator) -> tuple[str, ...]:
     style = rng.random()
-    if style < 0.12:  # one instrument alone
-        chosen = {str(rng.choice(["keyboard", "guitar", "strings", "synth"]))}
+    if style < 0.1:  # one instrument alone
+        chosen = {str(rng.choice(ALONE))}
     else:
-        chosen = set(genre.core) | {track for track in genre.extra if rng.random() < 0.35}
+        chosen = set(genre.core) | {track for track in genre.extra if rng.random() < OFTEN.get(track, 0.35)}
+        if rng.random() < 0.15:  # a guest that the style does not expect
+            chosen.add(str(rng.choice(TRACKS)))
     if style > 0.8:
         chosen ^= {"drums"}
-    if chosen <= {"drums", "percussion"}:
+    if chosen <= {"drums", "percussion", "fx"}:
         chosen.add("bass")
     return tuple(track for track in TRACKS if track in chosen)
