@@ -1,6 +1,6 @@
-"""Fits the readers of `instruments` to the songs that `make mini` keeps as latents: mixes, tracks alone, and the rests.
+"""Fits the readers of `instruments` to the songs that `make mini` keeps as latents: mixes, tracks alone and rests.
 
-`python -m mini.evaluation.fit_readers` writes `readers.npz`; half a minute on one core. The readers judge the models and
+`python -m mini.evaluation.fit_readers` writes `readers.npz` within a minute. The readers judge the models and
 teach them nothing; the prompts they judge have seeds of their own.
 """
 
