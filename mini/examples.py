@@ -1,4 +1,4 @@
-"""Makes the README's short examples: `python -m mini.examples --out docs/examples` writes mp3 files and spectrograms."""
+"""Makes the README's short examples: `python -m mini.examples --out docs/examples` writes mp3s and spectrograms."""
 
 from __future__ import annotations
 
