@@ -19,13 +19,14 @@ Values = NDArray[np.float64]
 
 HOP = 240  # samples; accents every 10 ms
 SIZE = 1024
+SMOOTH = 4  # players are up to 15 ms early or late
 EDGES = (30.0, 150.0, 400.0, 1500.0, 5000.0, 12000.0)  # Hz
-SPLIT = 0.02  # by how much thirds must beat halves of the beat to be called 6/8
-TWOS = 0.85  # share of the likeness four beats later that two beats later must reach to be called 2/4
+SPLIT = 0.05  # by how much thirds must beat halves of the beat to be called 6/8
+TWOS = 0.95  # share of the likeness four beats later that two beats later must reach to be called 2/4
 
 
 def accents(audio: NDArray[np.float32]) -> Values:
-    """Rises of energy every 10 ms, summed over bands, each band scaled to its own spread."""
+    """Rises of energy every 10 ms, summed over bands, each scaled to its own spread, smoothed over 40 ms."""
     mono = audio.mean(0)
     frames = np.lib.stride_tricks.sliding_window_view(np.pad(mono, SIZE // 2), SIZE)[::HOP] * np.hanning(SIZE)
     power = np.abs(np.fft.rfft(frames, axis=1)) ** 2
@@ -35,6 +36,8 @@ def accents(audio: NDArray[np.float32]) -> Values:
         level = np.sqrt(power[:, (hertz >= low) & (hertz < high)].sum(1))
         rise = np.diff(level, prepend=level[:1]).clip(0)
         total += (len(EDGES) - 2 if number == 0 else 1) * rise / (rise.std() + 1e-9)
+    for _ in range(SMOOTH):
+        total = np.convolve(total, [0.25, 0.5, 0.25], mode="same")
     return total
 
 
