@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mini.evaluation import scores
-from mini.evaluation.hearing import listen, mel_distance
+from mini.evaluation.hearing import Heard, listen, mel_distance
 from mini.evaluation.instruments import through_autoencoder
 from mini.evaluation.material import Setting, held_out, perfect, rendered, turned
 from mini.evaluation.table import Row, Section
@@ -21,17 +21,11 @@ def figures(setting: Setting) -> list[Section]:
     rows = [
         Row("mel log-spectral distance, median", *(scores.median_cell(g, 1, " dB") for g in (gaps, strangers)), "0 dB")
     ]
-    views = [(one, two) for one, two in zip(first, second, strict=True)]
-    astray = list(zip(turned(first), second, strict=True))
-    tempo, key = (
-        [[holds(one.facts, two) for one, two in pairs] for pairs in (views, astray)]
-        for holds in (
-            lambda facts, heard: facts.tempo is not None and heard.plays(facts.tempo.bpm, 1.0),
-            lambda facts, heard: facts.key is not None and heard.is_in(facts.key.scale),
-        )
-    )
-    rows.append(Row("tempo estimate unchanged (4 %, half and double are changes)", *map(scores.share_cell, tempo)))
-    rows.append(Row("key estimate unchanged", *map(scores.share_cell, key)))
+    pairs = (list(zip(first, second, strict=True)), list(zip(turned(first), second, strict=True)))
+    tempo = (scores.share_cell([_same_tempo(*pair) for pair in each]) for each in pairs)
+    key = (scores.share_cell([_same_key(*pair) for pair in each]) for each in pairs)
+    rows.append(Row("tempo estimate unchanged (4 %, half and double are changes)", *tempo))
+    rows.append(Row("key estimate unchanged", *key))
     return [
         Section(
             title="Autoencoder",
@@ -39,3 +33,11 @@ def figures(setting: Setting) -> list[Section]:
             rows=tuple(rows),
         )
     ]
+
+
+def _same_tempo(before: Heard, after: Heard) -> bool:
+    return before.facts.tempo is not None and after.plays(before.facts.tempo.bpm, 1.0)
+
+
+def _same_key(before: Heard, after: Heard) -> bool:
+    return before.facts.key is not None and after.is_in(before.facts.key.scale)

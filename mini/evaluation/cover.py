@@ -33,7 +33,7 @@ def figures(setting: Setting) -> list[Section]:
     band = player(setting.turbo, setting)
     if Task.COVER not in band.offers:
         return [skipped(f"Cover: {band.about}")]
-    songs = held_out(setting.some(0.4), held_out(1)[0].seed + 2000)
+    songs = held_out(setting.some(0.4), skip=2000)
     sources = [rendered(song, setting.seconds)[1] for song in songs]
     own = [_cover(setting, band, k, sources[k], song, metas_of(song)) for k, song in enumerate(songs)]
     fresh = [band.play(request_of(song, setting.seconds, k + 1000, band.guidance)) for k, song in enumerate(songs)]

@@ -95,9 +95,9 @@ def at_rate(audio: Audio, rate: int) -> Audio:
     return np.ascontiguousarray(resampled)
 
 
-def held_out(count: int, first: int = FIRST) -> list[Song]:
-    """Songs that no training ever sees."""
-    return [draw_song(first + number) for number in range(count)]
+def held_out(count: int, skip: int = 0) -> list[Song]:
+    """Songs that no training ever sees; parts that must not share songs skip different numbers of them."""
+    return [draw_song(FIRST + skip + number) for number in range(count)]
 
 
 def caption_for(song: Song) -> str:
@@ -124,9 +124,9 @@ def request_of(song: Song, seconds: float, seed: int, guidance: Guidance | None 
     )
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=8)
 def rendered(song: Song, seconds: float) -> tuple[dict[str, Audio], Audio]:
-    """The composer's own stems and mix; kept, because several parts ask for the same songs."""
+    """The composer's own stems and mix; a song is often needed twice in a row, but ten seconds take ten megabytes."""
     return render(song, seconds)
 
 

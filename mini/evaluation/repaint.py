@@ -36,7 +36,7 @@ def figures(setting: Setting) -> list[Section]:
     band = player(setting.turbo, setting)
     if Task.REPAINT not in band.offers:
         return [skipped(f"Repaint: {band.about}")]
-    songs = held_out(setting.some(0.4), held_out(1)[0].seed + 1000)
+    songs = held_out(setting.some(0.4), skip=1000)
     outside: list[float] = []
     rows = [*_drums(setting, band, songs, outside), _key(setting, band, songs, outside)]
     rows.append(

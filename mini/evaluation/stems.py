@@ -34,12 +34,12 @@ LIKENESS = (("onset", onset_likeness), ("chroma", chroma_likeness))
 Ratio = Callable[[Audio, Audio], float]
 
 
-def full_bands(count: int, first: int) -> list[Song]:
+def full_bands(count: int, skip: int) -> list[Song]:
     """Held-out songs in which drums, bass and somebody else with the tune play, and can be heard."""
     songs: list[Song] = []
     while len(songs) < count:
-        song = held_out(1, first)[0]
-        first += 1
+        song = held_out(1, skip)[0]
+        skip += 1
         if {"drums", "bass"} <= set(song.tracks) and track_of(song, "lead") not in ("", "drums", "bass"):
             songs.append(song)
     return songs
@@ -71,7 +71,7 @@ def figures(setting: Setting) -> list[Section]:
 
 
 def _extract(setting: Setting, band: Player) -> Section:
-    songs = full_bands(setting.some(0.3), held_out(1)[0].seed + 3000)
+    songs = full_bands(setting.some(0.3), skip=3000)
     cases = []  # of each kind: estimate, estimate of another kind, mix, true stem
     for number, song in enumerate(songs):
         stems, mix = rendered(song, setting.seconds)
@@ -107,7 +107,7 @@ def _extract(setting: Setting, band: Player) -> Section:
 
 
 def _lego(setting: Setting, band: Player) -> Section:
-    songs = full_bands(setting.some(0.3), held_out(1)[0].seed + 4000)
+    songs = full_bands(setting.some(0.3), skip=4000)
     tracks = [track_of(song, KINDS[number % 3]) for number, song in enumerate(songs)]
     takes, true = [], []
     for number, (song, track) in enumerate(zip(songs, tracks, strict=True)):
@@ -164,7 +164,7 @@ def _fits(takes: list[Audio], true: list[Audio], what: str) -> list[Row]:
 
 
 def _complete(setting: Setting, band: Player) -> Section:
-    songs = full_bands(setting.some(0.3), held_out(1)[0].seed + 5000)
+    songs = full_bands(setting.some(0.3), skip=5000)
     takes, mixes, given = [], [], []
     for number, song in enumerate(songs):
         stems, mix = rendered(song, setting.seconds)

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from mini.composer import Song
+from mini.composer.kit import RATE
 from mini.composer.song import TRACKS
 from mini.evaluation import scores
 from mini.evaluation.hearing import Heard, listen, mel_distance
@@ -59,7 +60,7 @@ def _section(setting: Setting, model: str, count: int, thorough: bool) -> Sectio
     if thorough:
         rows += [_metre(setting, band), _drum_pairs(setting, band)]
     rows += _seeds(setting, band, songs, takes)
-    exact = [abs(take.shape[1] / 24000 - setting.seconds) <= 0.1 for take in takes]
+    exact = [abs(take.shape[1] / RATE - setting.seconds) <= 0.1 for take in takes]
     rows.append(Row("duration within 0.1 s", scores.share_cell(exact)))
     threads = torch.get_num_threads()
     rows.append(Row(f"seconds to make {setting.seconds:g} s, median, {threads} threads", f"{took:.2f}"))
@@ -102,10 +103,7 @@ def _instruments(songs: list[Song], asked: Pieces, ceiling: Pieces) -> list[Row]
 
 def _metre(setting: Setting, band: Player) -> Row:
     """Songs asked for in each of the four metres in turn; a quarter is chance."""
-    songs = [
-        replace(song, metre=METRES[k % 4])
-        for k, song in enumerate(held_out(setting.some(0.5), 500 + held_out(1)[0].seed))
-    ]
+    songs = [replace(song, metre=METRES[k % 4]) for k, song in enumerate(held_out(setting.some(0.5), skip=500))]
     takes = [band.play(request_of(song, setting.seconds, k)) for k, song in enumerate(songs)]
     cells = []
     for pieces, wanted in (
@@ -138,7 +136,7 @@ def _drum_pairs(setting: Setting, band: Player) -> Row:
 
 
 def _rate(audio: Audio) -> float:
-    return transient_rate(audio, 24000)
+    return transient_rate(audio, RATE)
 
 
 def _seeds(setting: Setting, band: Player, songs: list[Song], takes: list[Audio]) -> list[Row]:
