@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from mini.evaluation import scores
 from mini.evaluation.hearing import Heard, listen, mel_distance
-from mini.evaluation.instruments import through_autoencoder
+from mini.evaluation.instruments import presence, through_autoencoder, trained
 from mini.evaluation.material import Setting, held_out, perfect, rendered, turned
 from mini.evaluation.table import Row, Section
 
@@ -26,6 +28,11 @@ def figures(setting: Setting) -> list[Section]:
     key = (scores.share_cell([_same_key(*pair) for pair in each]) for each in pairs)
     rows.append(Row("tempo estimate unchanged (4 %, half and double are changes)", *tempo))
     rows.append(Row("key estimate unchanged", *key))
+    who = np.array([trained().scores(audio) for audio in after])
+    labels = np.array([presence(song.tracks) for song in songs])
+    clear = np.array([perfect(song, setting.seconds)[1] for song in songs])
+    views = ((who, labels), (who, np.array(turned(labels))), (clear, labels))
+    rows.append(Row("instruments present, mean AUC", *(scores.mean_auc_cell(*view) for view in views)))
     return [
         Section(
             title="Autoencoder",

@@ -107,7 +107,7 @@ def _extract(setting: Setting, band: Player) -> Section:
 
 
 def _lego(setting: Setting, band: Player) -> Section:
-    songs = full_bands(setting.some(0.3), skip=4000)
+    songs = full_bands(setting.some(0.24), skip=4000)
     tracks = [track_of(song, KINDS[number % 3]) for number, song in enumerate(songs)]
     takes, true = [], []
     for number, (song, track) in enumerate(zip(songs, tracks, strict=True)):
@@ -164,7 +164,7 @@ def _fits(takes: list[Audio], true: list[Audio], what: str) -> list[Row]:
 
 
 def _complete(setting: Setting, band: Player) -> Section:
-    songs = full_bands(setting.some(0.3), skip=5000)
+    songs = full_bands(setting.some(0.24), skip=5000)
     takes, mixes, given = [], [], []
     for number, song in enumerate(songs):
         stems, mix = rendered(song, setting.seconds)

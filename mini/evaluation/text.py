@@ -45,7 +45,7 @@ def figures(setting: Setting) -> list[Section]:
     """Turbo with everything, then base with what a comparison needs."""
     return [
         _section(setting, setting.turbo, setting.count, True),
-        _section(setting, setting.base, setting.some(0.5), False),
+        _section(setting, setting.base, setting.some(0.4), False),
     ]
 
 
@@ -141,7 +141,7 @@ def _rate(audio: Audio) -> float:
 
 def _seeds(setting: Setting, band: Player, songs: list[Song], takes: list[Audio]) -> list[Row]:
     """Two seeds of a prompt differ, if less than two prompts do; one seed gives the same samples again."""
-    some = songs[: setting.some(0.2)]
+    some = songs[: max(2, len(songs) // 5)]
     others = [band.play(request_of(song, setting.seconds, k + 1000, band.guidance)) for k, song in enumerate(some)]
     again = [band.play(request_of(song, setting.seconds, k, band.guidance)) for k, song in enumerate(some[:3])]
     apart = [mel_distance(one, two) for one, two in zip(others, takes, strict=False)]
