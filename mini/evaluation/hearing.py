@@ -61,11 +61,11 @@ def burst_level(mono: Audio) -> float:
     return float(10 * np.log10(ordered[-len(ordered) // 10 :].mean() / np.median(ordered)))
 
 
-def bands(audio: Audio) -> Values:
-    """Magnitudes of mel bands `[BANDS, frames]`, windows of 85 ms every 40 ms."""
+def bands(audio: Audio, count: int = BANDS) -> Values:
+    """Magnitudes of mel bands `[count, frames]`, windows of 85 ms every 40 ms."""
     import librosa
 
-    power = librosa.feature.melspectrogram(y=audio.mean(0), sr=RATE, n_fft=2048, hop_length=HOP, n_mels=BANDS)
+    power = librosa.feature.melspectrogram(y=audio.mean(0), sr=RATE, n_fft=2048, hop_length=HOP, n_mels=count)
     return np.sqrt(np.asarray(power, np.float64))
 
 
