@@ -1,183 +1,88 @@
-"""Measures what the bundled model does of what it is asked, against shuffled prompts and against perfect audio.
+"""Measures what the bundled models do of what they are asked: `python -m mini.evaluate` prints the whole table.
 
-Every figure is computed three ways with the same estimators: on generated takes with their own prompt, on the same
-takes with another take's prompt (the control: what chance and plain genre habits give), and on the composer's own audio
-for those prompts (the ceiling of the estimators).
+Each figure stands beside a control (shuffled prompts, or what is said in its section) and the same estimator's figure
+on perfect audio, the composer's own.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
+import sys
+import tempfile
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from mini import data
-from mini.composer import Song, caption_of, draw_song, lyrics_of, render
-from mini.composer.instruments import RATE
-from studio.engine.audio.measure import Measurement, measure, transient_rate
-from studio.engine.engine import Engine
-from studio.engine.requests import Metas, TextToMusic
+from mini.evaluation import autoencoder, cover, lm, repaint, stems, text
+from mini.evaluation.material import MODELS, Setting
+from mini.evaluation.table import Section, report
 
-MODELS = Path("data/models")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Heard:
-    """One piece of audio as the estimators hear it."""
-
-    facts: Measurement
-    duration: float
-    low: float  # share of the energy below 120 Hz, dB: high with a kick drum
-    hits: float  # how much of the energy comes in short bursts, dB: high with drums
-
-
-def listen(audio: NDArray[np.float32], rate: int) -> Heard:
-    """Measure one piece."""
-    mono = audio.mean(0)
-    return Heard(
-        facts=measure(audio, rate),
-        duration=audio.shape[1] / rate,
-        low=low_level(mono, rate),
-        hits=burst_level(mono, rate),
-    )
-
-
-def low_level(mono: NDArray[np.float32], rate: int) -> float:
-    """Energy below 120 Hz over all energy, in dB."""
-    power = np.abs(np.fft.rfft(mono)) ** 2
-    return float(10 * np.log10(power[: int(120 * len(mono) / rate)].sum() / power.sum()))
-
-
-def burst_level(mono: NDArray[np.float32], rate: int) -> float:
-    """Energy above 2 kHz in the loudest tenth of 20 ms windows over the median window, in dB."""
-    size = rate // 50
-    windows = mono[: len(mono) // size * size].reshape(-1, size) * np.hanning(size)
-    high = (np.abs(np.fft.rfft(windows)) ** 2)[:, int(2000 * size / rate) :].sum(1) + 1e-9
-    ordered = np.sort(high)
-    return float(10 * np.log10(ordered[-len(ordered) // 10 :].mean() / np.median(ordered)))
-
-
-def request_of(song: Song, seconds: float, seed: int) -> TextToMusic:
-    """The held-out song as a user would ask for it: a caption, and tempo and key as fields."""
-    metas = Metas(bpm=song.bpm, key_scale=song.key_scale, time_signature=str(song.metre))
-    caption = caption_of(song, np.random.default_rng((song.seed, 9)))
-    words = lyrics_of(song, seconds)
-    return TextToMusic(
-        caption=caption, lyrics=words, instrumental=not words, metas=metas, duration=seconds, seeds=(seed,)
-    )
-
-
-FIGURES: dict[str, Callable[[Heard, Song], bool]] = {
-    "BPM within 4 %": lambda heard, song: _tempo(heard, song, (1.0,)),
-    "BPM within 4 %, half or double allowed": lambda heard, song: _tempo(heard, song, (0.5, 1.0, 2.0)),
-    "key exact": lambda heard, song: heard.facts.key is not None and heard.facts.key.agrees(song.key_scale),
+PARTS: dict[str, Callable[[Setting], list[Section]]] = {
+    "text": text.figures,
+    "repaint": repaint.figures,
+    "cover": cover.figures,
+    "stems": stems.figures,
+    "autoencoder": autoencoder.figures,
+    "lm": lm.figures,
 }
+REPORT = Path(__file__).parent / "REPORT.md"
 
 
-def _tempo(heard: Heard, song: Song, factors: Sequence[float]) -> bool:
-    tempo = heard.facts.tempo
-    return tempo is not None and any(abs(tempo.bpm * factor / song.bpm - 1) <= 0.04 for factor in factors)
-
-
-def auc(values: Sequence[float], labels: Sequence[bool]) -> float:
-    """Chance that a piece with the label scores above one without it."""
-    pairs = [
-        (a > b) + 0.5 * (a == b)
-        for a, x in zip(values, labels, strict=True)
-        if x
-        for b, y in zip(values, labels, strict=True)
-        if not y
-    ]
-    return float(np.mean(pairs)) if pairs else float("nan")
-
-
-def interval(hits: Sequence[bool]) -> str:
-    """Share with its 95 % Wilson interval, as percent."""
-    n, p, z = len(hits), float(np.mean(hits)), 1.96
-    centre = (p + z * z / 2 / n) / (1 + z * z / n)
-    half = z * np.sqrt(p * (1 - p) / n + z * z / 4 / n / n) / (1 + z * z / n)
-    return f"{100 * p:.0f} % ({100 * (centre - half):.0f}–{100 * (centre + half):.0f})"
-
-
-def drum_pairs(engine: Engine, songs: list[Song], seconds: float) -> tuple[str, str]:
-    """How often a song with drums has more transients than the same song, seed and facts with "no drums".
-
-    The control compares two seeds of the same prompt without drums: half is chance.
-    """
-    more, control = [], []
-    for index, song in enumerate(songs):
-        bare = tuple(track for track in song.tracks if track != "drums") or ("keyboard",)
-        asks = [replace(song, tracks=(*extra, *bare)) for extra in (("drums",), (), ())]
-        seeds = (index, index, index + 1000)
-        takes = [engine.generate(request_of(ask, seconds, seed))[0] for ask, seed in zip(asks, seeds, strict=True)]
-        drums, none, other = (transient_rate(take.audio, take.sample_rate) for take in takes)
-        more.append(drums > none)
-        control.append(other > none)
-    return interval(more), interval(control)
-
-
-def evaluate(model: str, count: int, seconds: float) -> str:
-    """Return the table of figures as Markdown."""
-    songs = [draw_song(data.HELD_OUT + 1000 + index) for index in range(count)]
-    engine = Engine.load(model, device="cpu", dirs=[MODELS])
-    heard, true, took = [], [], []
-    for index, song in enumerate(songs):
-        started = time.perf_counter()
-        take = engine.generate(request_of(song, seconds, index))[0]
-        took.append(time.perf_counter() - started)
-        heard.append(listen(take.audio, take.sample_rate))
-        true.append(listen(render(song, seconds)[1], RATE))
-    other = songs[7:] + songs[:7]
-    rows = ["| figure | asked prompt | shuffled prompt | perfect audio |", "|---|---|---|---|"]
-    for name, holds in FIGURES.items():
-        cells = [
-            interval([holds(h, s) for h, s in zip(pieces, facts, strict=True)])
-            for pieces, facts in ((heard, songs), (heard, other), (true, songs))
-        ]
-        rows.append(f"| {name} | {' | '.join(cells)} |")
-    drums, drums_other = (["drums" in song.tracks for song in list_] for list_ in (songs, other))
-    measures: tuple[tuple[str, Callable[[Heard], float]], ...] = (
-        ("transients a second", lambda h: h.facts.transients),
-        ("burst level", lambda h: h.hits),
-        ("level below 120 Hz", lambda h: h.low),
+def evaluate(setting: Setting, only: list[str]) -> str:
+    """The whole report as Markdown; progress goes to stderr."""
+    sections, began = [], time.perf_counter()
+    for name in only:
+        sections += PARTS[name](setting)
+        print(f"{name}: done after {time.perf_counter() - began:.0f} s", file=sys.stderr, flush=True)
+    minutes = (time.perf_counter() - began) / 60
+    head = (
+        f"`make mini-eval`, {setting.device}, {torch.get_num_threads()} threads, {minutes:.1f} minutes. 95 % intervals "
+        "in brackets: Wilson's for shares, bootstrap over pieces for the rest. Nothing measured here was trained on."
     )
-    for name, value in measures:
-        cells = [
-            f"{auc([value(h) for h in pieces], labels):.2f}"
-            for pieces, labels in ((heard, drums), (heard, drums_other), (true, drums))
-        ]
-        rows.append(f"| drums / no drums AUC by {name} | {' | '.join(cells)} |")
-    more, control = drum_pairs(engine, songs, seconds)
-    rows.append(f"| same song with drums has more transients than with no drums | {more} | {control} | – |")
-    exact = [abs(h.duration - seconds) <= 0.1 for h in heard]
-    rows.append(f"| duration within 0.1 s | {interval(exact)} | – | – |")
-    rows.append(
-        f"| seconds to make {seconds:g} s (median, {torch.get_num_threads()} threads) | {np.median(took):.2f} | – | – |"
-    )
-    head = f"{model}, {count} held-out prompts of {seconds:g} s, 95 % intervals in brackets."
-    return head + "\n\n" + "\n".join(rows) + "\n"
+    return report(sections, head)
+
+
+def _names(text_: str) -> list[str]:
+    names = text_.split(",")
+    if unknown := set(names) - set(PARTS):
+        raise argparse.ArgumentTypeError(f"unknown: {', '.join(sorted(unknown))}; known are {', '.join(PARTS)}")
+    return names
 
 
 def main() -> None:
-    """Print the table, and write it to mini/REPORT.md when asked to."""
+    """Print the report, and write it to mini/REPORT.md when asked to."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", default="acestep-mini-turbo")
-    parser.add_argument("--count", type=int, default=50)
+    parser.add_argument("--only", type=_names, default=[*PARTS], help=f"some of {','.join(PARTS)}")
+    parser.add_argument(
+        "--count", type=int, default=50, help="prompts of text to music; other parts take a share of it"
+    )
     parser.add_argument("--seconds", type=float, default=10.0)
-    parser.add_argument("--json", action="store_true", help="print the table as one JSON string")
-    parser.add_argument("--report", type=Path, help="also write the table to this file")
+    parser.add_argument("--models", type=Path, default=MODELS, help="folder of the checkpoints' folders")
+    parser.add_argument("--turbo", default="acestep-mini-turbo")
+    parser.add_argument("--base", default="acestep-mini-base")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--guidance", type=float, help="scale of the base model; else its family's default")
+    parser.add_argument(
+        "--report", nargs="?", type=Path, const=REPORT, help="also write this file, mini/REPORT.md if not named"
+    )
     options = parser.parse_args()
-    table = evaluate(options.model, options.count, options.seconds)
-    print(json.dumps(table) if options.json else table)
+    with tempfile.TemporaryDirectory() as folder:
+        setting = Setting(
+            count=options.count,
+            seconds=options.seconds,
+            models=options.models,
+            turbo=options.turbo,
+            base=options.base,
+            device=options.device,
+            guidance=options.guidance,
+            folder=Path(folder),
+        )
+        page = evaluate(setting, options.only)
+    print(page)
     if options.report:
-        options.report.write_text(f"# What the mini model does of what it is asked\n\n{table}", encoding="utf-8")
+        options.report.write_text(page, encoding="utf-8")
 
 
 if __name__ == "__main__":
