@@ -156,9 +156,7 @@ def _length(rng: np.random.Generator, clip: Clip | None) -> float:
     return float(int(clip.seconds))
 
 
-def _add_facts(
-    text: Text, vocabulary: Vocabulary, facts: Facts, weights: dict[str, float], *, genres: bool
-) -> None:
+def _add_facts(text: Text, vocabulary: Vocabulary, facts: Facts, weights: dict[str, float], *, genres: bool) -> None:
     """Append the block of facts, one field after the other."""
     told = {name: value for name, value in facts.known().items() if genres or name != "genres"}
     text.add(vocabulary.encode(f"{prompts.THINK}\n"), FRAME_WEIGHT)

@@ -127,7 +127,10 @@ class Trainer:
         self._follow()
         self.seen += sum(len(text.ids) for text in texts)
         kind = batch[0][0]
-        return {kind: float(total / weight), **{name: float(value) for name, value in asked.items()}}
+        return {
+            kind: float((total / weight).detach()),
+            **{name: float(value.detach()) for name, value in asked.items()},
+        }
 
     @torch.no_grad()
     def _follow(self) -> None:
