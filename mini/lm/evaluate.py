@@ -138,15 +138,17 @@ def plan_rows(planner: Planner, decode: Decoder, count: int, seconds: float) -> 
     paces = [_pace(song.bpm) for song in songs]
     turn = [(index + 7) % count for index in range(count)]
     tempo = [bool(h.tempo and f.bpm and h.tempo.agrees(f.bpm)) for h, f in zip(heard, facts, strict=True)]
-    other = [bool(h.tempo and facts[t].bpm and h.tempo.agrees(facts[t].bpm or 0)) for h, t in zip(heard, turn)]
+    other = [
+        bool(h.tempo and facts[t].bpm and h.tempo.agrees(facts[t].bpm or 0)) for h, t in zip(heard, turn, strict=True)
+    ]
     key = [bool(h.key and f.keyscale and h.key.agrees(f.keyscale)) for h, f in zip(heard, facts, strict=True)]
-    key_other = [bool(h.key and h.key.agrees(facts[t].keyscale or "")) for h, t in zip(heard, turn)]
+    key_other = [bool(h.key and h.key.agrees(facts[t].keyscale or "")) for h, t in zip(heard, turn, strict=True)]
     return [
         Row("plan: every fact legal", interval([_legal(one) for one in facts])),
         Row(
             "plan: BPM of the caption's pace (slow, medium, fast)",
             interval([_pace(f.bpm or 0) == pace for f, pace in zip(facts, paces, strict=True)]),
-            interval([_pace(f.bpm or 0) == paces[t] for f, t in zip(facts, turn)]),
+            interval([_pace(f.bpm or 0) == paces[t] for f, t in zip(facts, turn, strict=True)]),
         ),
         Row("plan: codes as long as asked", interval([len(take.codes) == int(seconds * 5) for take in takes])),
         Row("plan: tempo of the codes is the plan's, half or double allowed", interval(tempo), interval(other)),

@@ -1,4 +1,4 @@
-"""The language model in training: the stock Qwen3, and heads that ask its states what they hear (dropped afterwards)."""
+"""The language model in training: the stock Qwen3, and heads that ask its states what they hear, dropped afterwards."""
 
 from __future__ import annotations
 
@@ -17,13 +17,17 @@ from mini.lm.sequences import Heard
 from studio.engine.lm.codes import CODES_PER_SECOND
 from studio.engine.lm.vocabulary import Vocabulary
 
-WIDTH, LAYERS, HEADS, HEAD, INNER = 160, 6, 5, 32, 448
+WIDTH, LAYERS, HEADS, HEAD, INNER = 160, 6, 10, 16, 448
 CONTEXT = 8192
 SCALE = 0.03  # spread of the embeddings at the start
 SLOWEST = snap(MIN_BPM)[2] * CLOCKS + snap(MIN_BPM)[1]
 TEMPOS = snap(MAX_BPM)[2] * CLOCKS + snap(MAX_BPM)[1] - SLOWEST + 1
 METRES = (2, 3, 4, 6)
-PULSE_LAYER, FACTS_LAYER = 3, 5  # whose output is asked for the place in beat and bar, and for the facts
+POOL_LAYER, PULSE_LAYER, FACTS_LAYER = 2, 3, 5  # whose output is asked, see `hearing_loss`
+CONSTANT = 0.12  # first number of every embedding, from which heads can make a query that is always the same
+LAGS = ((1, 2, 3, 4, 5, 6, 7, 8, 10, 12), (5, 9, 11, 13, 14, 16))  # tokens back that heads of the first layers look
+FOCUS = (2.2, 1.7, 1.5)  # how sharply, at the three fastest rotations
+THETA = 2000.0  # rotations a token from 1 rad down; bars of 7 to 20 codes turn visibly
 ENOUGH = 15  # codes that must have been heard before the facts are asked for
 
 
@@ -59,9 +63,10 @@ class Listener(nn.Module):
         self.lm.config._attn_implementation = _ATTENTION
         self.pulse = nn.Linear(WIDTH, 6)  # cosine and sine of beat, half beat and bar
         self.facts = nn.Linear(WIDTH, TEMPOS + 24 + len(METRES))
+        self.tempo = nn.Sequential(nn.Linear(WIDTH, WIDTH), nn.GELU(), nn.Linear(WIDTH, TEMPOS))
 
-    def states(self, ids: Tensor, positions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Last states, and those of the two layers that are asked, each `[B, T, width]`; rows are padded at the end."""
+    def states(self, ids: Tensor, positions: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Last states, and those after every layer, each `[B, T, width]`; rows are padded at the end."""
         found = self.lm.model(
             input_ids=ids,
             position_ids=positions,
@@ -69,7 +74,7 @@ class Listener(nn.Module):
             use_cache=False,
             output_hidden_states=True,
         )
-        return found.last_hidden_state, found.hidden_states[PULSE_LAYER], found.hidden_states[FACTS_LAYER]
+        return found.last_hidden_state, found.hidden_states
 
     def text_loss(self, states: Tensor, ids: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
         """Weighted sum of the cross-entropy `[B, T]` of each next token, and the sum of the weights."""
@@ -78,21 +83,32 @@ class Listener(nn.Module):
         losses = F.cross_entropy(logits, ids[:, 1:][wanted], reduction="none")
         return (losses * weights[:, 1:][wanted]).sum(), weights[:, 1:].sum()
 
-    def hearing_loss(self, pulse: Tensor, facts: Tensor, heard: Sequence[Heard | None]) -> dict[str, Tensor]:
-        """How badly the states at codes name the place in beat and bar, the tempo, the key and the metre."""
-        rows = [(row, one) for row, one in enumerate(heard) if one is not None]
+    def hearing_loss(self, layers: Sequence[Tensor], heard: Sequence[Heard | None]) -> dict[str, Tensor]:
+        """How badly the states at codes name what can be heard.
+
+        An early layer's running mean must name the tempo, so that each code gathers what repeats around it; the next
+        one's states the place in beat and bar; a late one's states the tempo, the key and the metre.
+        """
+        rows = [(row, one, slice(one.first, one.first + one.count)) for row, one in enumerate(heard) if one is not None]
         if not rows:
             return {}
-        here = torch.cat([pulse[row, one.first : one.first + one.count] for row, one in rows])
-        phases = torch.cat([torch.from_numpy(_phases(one)) for _, one in rows])
+        labels = torch.tensor([_labels(one) for _, one, _ in rows])
+        counts = torch.tensor([one.count - ENOUGH for _, one, _ in rows])
+        wanted = labels.repeat_interleave(counts, 0).T
+        phases = torch.cat([torch.from_numpy(_phases(one)) for _, one, _ in rows])
         waves = torch.cat([phases.cos(), phases.sin()], dim=1).float()
-        place = (self.pulse(F.rms_norm(here, (WIDTH,))) - waves).square().mean()
-        late = torch.cat([facts[row, one.first + ENOUGH : one.first + one.count] for row, one in rows])
-        labels = torch.tensor([_labels(one) for _, one in rows])
-        counts = torch.tensor([max(0, one.count - ENOUGH) for _, one in rows])
+        here = torch.cat([layers[PULSE_LAYER][row, span] for row, _, span in rows])
+        late = torch.cat([layers[FACTS_LAYER][row, span][ENOUGH:] for row, _, span in rows])
+        means = torch.cat([_running_mean(layers[POOL_LAYER][row, span])[ENOUGH:] for row, _, span in rows])
         parts = self.facts(F.rms_norm(late, (WIDTH,))).float().split([TEMPOS, 24, len(METRES)], dim=-1)
-        losses = [F.cross_entropy(part, labels[:, i].repeat_interleave(counts)) for i, part in enumerate(parts)]
-        return {"place": place, "tempo": losses[0], "key": losses[1], "metre": losses[2]}
+        tempo, key, metre = (F.cross_entropy(part, truth) for part, truth in zip(parts, wanted, strict=True))
+        return {
+            "place": (self.pulse(F.rms_norm(here, (WIDTH,))) - waves).square().mean(),
+            "pooled": F.cross_entropy(self.tempo(F.rms_norm(means, (WIDTH,))).float(), wanted[0]),
+            "tempo": tempo,
+            "key": key,
+            "metre": metre,
+        }
 
 
 def config_of(vocabulary: Vocabulary) -> Qwen3Config:
@@ -107,7 +123,7 @@ def config_of(vocabulary: Vocabulary) -> Qwen3Config:
         num_key_value_heads=HEADS,
         head_dim=HEAD,
         max_position_embeddings=CONTEXT,
-        rope_parameters={"rope_type": "default", "rope_theta": 2000.0},  # bars of 7 to 20 codes turn visibly
+        rope_parameters={"rope_type": "default", "rope_theta": THETA},
         tie_word_embeddings=True,
         initializer_range=SCALE,
         bos_token_id=None,
@@ -117,11 +133,34 @@ def config_of(vocabulary: Vocabulary) -> Qwen3Config:
 
 
 @torch.no_grad()
+def look_back(model: Listener, sizes: Sequence[float]) -> None:
+    """Let heads of the first layers begin by looking a fixed number of tokens back, one lag each.
+
+    What repeats after a beat or a bar can then be found by multiplying what stands at both ends; left to themselves,
+    heads had found no lag after half a million tokens. `sizes` are the typical sizes of the states before each layer.
+    """
+    model.lm.get_input_embeddings().weight[:, 0] = CONSTANT
+    rotations = [THETA ** (-2 * pair / HEAD) for pair in range(len(FOCUS))]
+    for layer, lags, size in zip(model.lm.model.layers, LAGS, sizes, strict=False):
+        attention = layer.self_attn
+        for head, lag in enumerate(lags):
+            for pair, rotation in enumerate(rotations):
+                for half, (ours, theirs) in enumerate(((np.cos(rotation * lag), 1.0), (-np.sin(rotation * lag), 0.0))):
+                    row = head * HEAD + pair + half * HEAD // 2
+                    for projection, value in ((attention.q_proj, ours), (attention.k_proj, theirs)):
+                        projection.weight[row] = 0.0
+                        projection.weight[row, 0] = 1.5 * size / CONSTANT * value
+        for norm in (attention.q_norm, attention.k_norm):
+            for pair, focus in enumerate(FOCUS):
+                norm.weight[[pair, pair + HEAD // 2]] = focus
+
+
+@torch.no_grad()
 def begin(model: Listener, vocabulary: Vocabulary, chunks: NDArray[np.float32]) -> None:
     """Let codes that sound alike, and numbers that are close, begin with similar embeddings.
 
-    `chunks` are the latents `[codes, 5, 64]` each code stands for. Input and output share the embeddings, so both what a
-    code means and which codes may stand for each other need not be learned from counting.
+    `chunks` are the latents `[codes, 5, 64]` each code stands for. Input and output share the embeddings, so neither
+    what a code means nor which codes may stand for each other need be learned from counting.
     """
     table = model.lm.get_input_embeddings().weight
     flat = torch.from_numpy(chunks.reshape(len(chunks), -1))
@@ -139,6 +178,12 @@ def begin(model: Listener, vocabulary: Vocabulary, chunks: NDArray[np.float32]) 
     for number, row in zip(numbers.tolist(), mixed, strict=True):
         ids = vocabulary.encode(f"bpm: {number}")[-1:]
         table[ids] = 0.6 * table[ids] + 0.8 * SCALE * row * (WIDTH / waves.shape[1]) ** 0.5
+
+
+def _running_mean(states: Tensor) -> Tensor:
+    """Mean of the states so far `[codes, width]`."""
+    counts = torch.arange(1, len(states) + 1)[:, None]
+    return states.float().cumsum(0) / counts
 
 
 def _phases(heard: Heard) -> NDArray[np.float64]:
