@@ -96,7 +96,7 @@ def understood(planner: Planner, rows: Sequence[Sequence[int]], draw: Draw = GRE
 
 def hearing_rows(planner: Planner, bank: Bank, count: int) -> list[Row]:
     """Tempo, key and metre of held-out songs from their real codes."""
-    rows = np.flatnonzero(bank.held_out & (bank.offsets == 0) & (bank.shifts == 0))[:count]
+    rows = np.flatnonzero(bank.held_out & bank.unchanged)[:count]
     songs = [bank.song(row) for row in rows]
     facts = understood(planner, [bank.codes[row] for row in rows])
     others = songs[7:] + songs[:7]
@@ -181,7 +181,7 @@ def kept_row(planner: Planner, count: int) -> Row:
 
 def ceiling_rows(bank: Bank, decode: Decoder, count: int, seconds: float) -> list[Row]:
     """The same estimators on real songs' codes: what the audio tokenizer and the estimators leave of the truth."""
-    rows = np.flatnonzero(bank.held_out & (bank.offsets == 0) & (bank.shifts == 0))[:count]
+    rows = np.flatnonzero(bank.held_out & bank.unchanged)[:count]
     songs = [bank.song(row) for row in rows]
     sounds = [decode(bank.codes[row][: int(seconds * 5)].tolist()) for row in rows]
     heard = [measure(*sound) for sound in sounds]

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import AttentionInterface, Qwen3Config, Qwen3ForCausalLM
 
+from mini.composer import Song
 from mini.composer.song import MAX_BPM, MIN_BPM
 from mini.composer.tempo import CLOCKS, snap
 from mini.lm.sequences import Heard
@@ -92,7 +93,7 @@ class Listener(nn.Module):
         rows = [(row, one, slice(one.first, one.first + one.count)) for row, one in enumerate(heard) if one is not None]
         if not rows:
             return {}
-        labels = torch.tensor([_labels(one) for _, one, _ in rows])
+        labels = torch.tensor([labels_of(one.song) for _, one, _ in rows])
         counts = torch.tensor([one.count - ENOUGH for _, one, _ in rows])
         wanted = labels.repeat_interleave(counts, 0).T
         phases = torch.cat([torch.from_numpy(_phases(one)) for _, one, _ in rows])
@@ -193,7 +194,8 @@ def _phases(heard: Heard) -> NDArray[np.float64]:
     return 2 * np.pi * beats[:, None] * np.array([1.0, 2.0, 1 / heard.song.beats])
 
 
-def _labels(heard: Heard) -> list[int]:
-    _, clock, fold = snap(heard.song.bpm)
+def labels_of(song: Song) -> list[int]:
+    """Numbers of the song's tempo on the tempo grid, of its key and of its metre."""
+    _, clock, fold = snap(song.bpm)
     tempo = min(max(fold * CLOCKS + clock - SLOWEST, 0), TEMPOS - 1)
-    return [tempo, heard.song.tonic + 12 * heard.song.minor, METRES.index(heard.song.metre)]
+    return [tempo, song.tonic + 12 * song.minor, METRES.index(song.metre)]

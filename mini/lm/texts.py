@@ -8,6 +8,7 @@ import numpy as np
 
 from mini.composer import Song, caption_of, lyrics_of
 from mini.composer.song import NOTES
+from mini.composer.tempo import CLOCKS
 from mini.composer.words import INSTRUMENTS, MOODS, NEUTRAL, PACES, STYLES, key_text, tempo_text
 from mini.lm.languages import LINES, NAMES
 from studio.engine.lm.metadata import Facts
@@ -34,6 +35,14 @@ SECTIONS = ("Verse", "Chorus", "Verse", "Bridge")
 def transposed(song: Song, semitones: int) -> Song:
     """The same facts in another key."""
     return replace(song, tonic=(song.tonic + semitones) % 12)
+
+
+def at_tempo(song: Song, steps: int) -> Song:
+    """The same facts, faster by steps of the tempo grid."""
+    if not steps:
+        return song
+    bpm = round(song.played_bpm * 2 ** (steps / CLOCKS))
+    return replace(song, bpm=bpm, pace=0 if bpm < 88 else 1 if bpm < 122 else 2)
 
 
 def key_of(song: Song, flats: bool = False) -> str:
