@@ -21,7 +21,7 @@ from studio.engine.lm.metadata import Facts, facts_yaml
 from studio.engine.lm.vocabulary import Vocabulary
 
 FIELD_WEIGHTS = {"bpm": 4.0, "caption": 0.4, "duration": 1.0, "keyscale": 4.0, "language": 1.0, "timesignature": 2.0}
-HEARD_WEIGHTS = FIELD_WEIGHTS | {"bpm": 12.0, "keyscale": 12.0}  # of facts that must be heard in codes
+HEARD_WEIGHTS = FIELD_WEIGHTS | {"bpm": 8.0, "keyscale": 8.0}  # of facts that must be heard in codes
 WORDS_WEIGHT, CODE_WEIGHT, FRAME_WEIGHT = 0.3, 1.0, 0.1
 FORGOTTEN = 0.1  # share of the code sequences that learn the prompt guidance moves away from
 FOREIGN = 0.15  # share of the sung text examples in another language than English
