@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from studio.errors import InvalidRequest
 
 CODES_PER_SECOND = 5  # one code is 200 ms: 5 latent frames at 25 Hz
-CODEBOOK = 64_000  # FSQ levels 8·8·8·5·5·5; a higher index crashes the codec's lookup
+CODEBOOK = 64_000  # FSQ levels 8·8·8·5·5·5 of the published models; a smaller one follows from an LM's own tokenizer
 _CODE = re.compile(r"<\|audio_code_(\d+)\|>")
 _SHOWN = 30  # characters of a wrong text that a message repeats
 

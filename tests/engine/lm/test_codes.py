@@ -7,7 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from studio.engine.lm.codes import check_codes, count_for, format_codes, parse_codes
+from studio.engine.lm.vocabulary import from_tokenizer
 from studio.errors import InvalidRequest
+from tests.engine.lm.tiny import small_tokenizer
 
 
 @given(st.lists(st.integers(0, 63_999), min_size=1), st.sampled_from(["", " ", "\n", ", "]))
@@ -50,3 +52,11 @@ def test_seconds_hold_whole_codes(seconds: float, count: int) -> None:
 def test_codes_outside_the_codebook_are_refused(codes: tuple[int, ...]) -> None:
     with pytest.raises(InvalidRequest, match="audio_codes must"):
         check_codes(codes)
+
+
+def test_the_codebook_follows_from_the_tokenizer_of_the_language_model() -> None:
+    tokenizer = small_tokenizer(12)
+    vocabulary = from_tokenizer(tokenizer, tokenizer.get_vocab_size())
+    assert (vocabulary.codes, vocabulary.surplus) == (12, 0)
+    with pytest.raises(InvalidRequest, match="from 0 to 11"):
+        check_codes((12,), vocabulary.codes)

@@ -1,0 +1,130 @@
+"""A few sung lines in other languages, so that the model knows a language when it reads one.
+
+The composer's own lyrics are English. These lines are ours; with them the model learns which language a lyric is in and
+what one looks like, not to write good verse.
+"""
+
+from __future__ import annotations
+
+NAMES = {
+    "de": "German",
+    "en": "English",
+    "es": "Spanish",
+    "fr": "French",
+    "it": "Italian",
+    "ja": "Japanese",
+    "ko": "Korean",
+    "nl": "Dutch",
+    "pl": "Polish",
+    "pt": "Portuguese",
+    "ru": "Russian",
+    "sv": "Swedish",
+    "tr": "Turkish",
+    "zh": "Chinese",
+}
+LINES = {
+    "de": (
+        "Ich geh allein durch die Nacht",
+        "und der Mond hat an dich gedacht",
+        "Wir tanzen weiter im Licht",
+        "die Zeit vergeht, doch wir nicht",
+        "Komm mit mir über das Meer",
+        "mein Herz ist nie wieder leer",
+    ),
+    "es": (
+        "Camino solo bajo la luna",
+        "y no hay otra voz, ninguna",
+        "Bailamos juntos hasta el sol",
+        "tu corazón me da calor",
+        "Ven conmigo junto al mar",
+        "que esta noche quiero cantar",
+    ),
+    "fr": (
+        "Je marche seul dans la nuit",
+        "et ton sourire me suit",
+        "Nous dansons sous les étoiles",
+        "le vent se lève dans les voiles",
+        "Viens avec moi vers la mer",
+        "mon cœur n'a plus rien d'amer",
+    ),
+    "it": (
+        "Cammino solo nella notte",
+        "e sento ancora le tue note",
+        "Balliamo insieme fino al sole",
+        "non servono le tue parole",
+        "Vieni con me vicino al mare",
+        "questa canzone vuol volare",
+    ),
+    "ja": (
+        "夜の道をひとりで歩く",
+        "月の光が空で輝く",
+        "君と一緒に踊りたい",
+        "この歌をずっと歌いたい",
+        "海の向こうへ行こうよ",
+        "心の声を聞こうよ",
+    ),
+    "ko": (
+        "나는 밤길을 혼자 걸어",
+        "달빛이 나를 보고 있어",
+        "우리 함께 춤을 추자",
+        "이 노래를 같이 부르자",
+        "바다로 나와 함께 가자",
+        "내 마음을 너에게 줄게",
+    ),
+    "nl": (
+        "Ik loop alleen door de nacht",
+        "en de maan heeft op jou gewacht",
+        "We dansen door tot het licht",
+        "ik zie nog steeds jouw gezicht",
+        "Kom met mij mee naar de zee",
+        "neem al mijn dromen maar mee",
+    ),
+    "pl": (
+        "Idę sam przez ciemną noc",
+        "i czuję twoich oczu moc",
+        "Tańczymy razem aż po świt",
+        "nie mówi dzisiaj o tym nikt",
+        "Chodź ze mną tam, gdzie szumi las",
+        "ta piosenka łączy nas",
+    ),
+    "pt": (
+        "Eu caminho só na noite",
+        "e a lua vem comigo",
+        "Nós dançamos até o sol",
+        "meu coração está contigo",
+        "Vem comigo para o mar",
+        "esta canção vai te encontrar",
+    ),
+    "ru": (
+        "Я иду один сквозь ночь",
+        "и луна хочет помочь",
+        "Мы танцуем до утра",
+        "нам домой идти пора",
+        "Пойдём со мною за моря",
+        "я пою лишь для тебя",
+    ),
+    "sv": (
+        "Jag går ensam genom natten",
+        "och månen lyser över vatten",
+        "Vi dansar tills det blivit dag",
+        "för allt jag vill är du och jag",
+        "Följ med mig bort mot havet nu",
+        "den enda som jag ser är du",
+    ),
+    "tr": (
+        "Gecede yalnız yürüyorum",
+        "ay ışığını görüyorum",
+        "Birlikte dans ederiz biz",
+        "kalbimizde var bir deniz",
+        "Benimle gel o uzak yere",
+        "şarkı söyle gecelere",
+    ),
+    "zh": (
+        "我一个人走在夜里",
+        "月亮静静地看着你",
+        "我们一起跳舞到天亮",
+        "这首歌为你轻轻唱",
+        "跟我走到大海的边上",
+        "我的心飞向远方",
+    ),
+}

@@ -1,0 +1,215 @@
+"""Trains the mini 5 Hz language model on a CPU; it saves every two minutes and resumes where it stopped.
+
+One stage. A step is a few thousand tokens of one kind of example: codes to describe, songs to plan, wishes, texts to
+format. The model that is kept is a running average of the trained one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from mini import data
+from mini.composer import draw_song
+from mini.lm.bank import load_bank
+from mini.lm.network import Listener, begin, look_back
+from mini.lm.sequences import (
+    Clip,
+    Text,
+    create_text,
+    forgotten_text,
+    format_text,
+    plan_text,
+    understand_text,
+)
+from mini.lm.vocabulary import make_vocabulary
+
+STATE = data.WORK / "lm_train.pt"
+TOKENIZER = data.WORK / "lm_tokenizer"
+RATE, EMBEDDING_RATE = 3e-3, 2e-3
+STATE_SIZES = (0.031, 0.12)  # of the states before the first two layers when training begins
+SHORTEST = 50  # codes of a clip
+ASKED = {"place": 0.1, "pooled": 0.3, "tempo": 0.3, "key": 0.3, "metre": 0.1}  # weights of what the states are asked
+SHARES = {"understand": 0.36, "plan": 0.34, "forgotten": 0.04, "text plan": 0.07, "create": 0.09, "format": 0.1}
+
+
+class Trainer:
+    """Model, optimisers and source of chance; everything a resumed run needs."""
+
+    def __init__(self, tokens: int) -> None:
+        self.tokens = tokens
+        self.vocabulary = make_vocabulary(TOKENIZER)
+        self.bank = load_bank()
+        self.rows = np.flatnonzero(~self.bank.held_out)
+        torch.manual_seed(0)
+        self.model = Listener(self.vocabulary)
+        begin(self.model, self.vocabulary, self.bank.chunks)
+        look_back(self.model, STATE_SIZES)
+        self.average = copy.deepcopy(self.model).requires_grad_(False)
+        matrices = [part for part in self.model.lm.model.layers.parameters() if part.ndim == 2]
+        chosen = set(map(id, matrices))
+        rest = [part for part in self.model.parameters() if id(part) not in chosen]
+        self.optimizers: list[torch.optim.Optimizer] = [
+            torch.optim.Muon(matrices, lr=RATE, weight_decay=0.02, adjust_lr_fn="match_rms_adamw"),
+            torch.optim.AdamW(rest, lr=EMBEDDING_RATE, betas=(0.9, 0.98), weight_decay=0.0),
+        ]
+        self.rng = np.random.default_rng(0)
+        self.step, self.seconds, self.seen = 0, 0.0, 0
+
+    def save(self) -> None:
+        """Write everything to disk, whole or not at all."""
+        content = {
+            "model": self.model.state_dict(),
+            "average": self.average.state_dict(),
+            "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
+            "rng": self.rng.bit_generator.state,
+            "step": self.step,
+            "seconds": self.seconds,
+            "seen": self.seen,
+        }
+        temporary = STATE.with_suffix(".tmp")
+        torch.save(content, temporary)
+        temporary.rename(STATE)
+
+    def resume(self) -> None:
+        """Continue from the last save, if there is one."""
+        if not STATE.exists():
+            return
+        content = torch.load(STATE, map_location="cpu", weights_only=False)
+        self.model.load_state_dict(content["model"])
+        self.average.load_state_dict(content["average"])
+        for optimizer, state in zip(self.optimizers, content["optimizers"], strict=True):
+            optimizer.load_state_dict(state)
+        self.rng.bit_generator.state = content["rng"]
+        self.step, self.seconds, self.seen = content["step"], content["seconds"], content["seen"]
+        print(f"resumed at step {self.step}", flush=True)
+
+    def run(self, steps: int, settle: int, save_every: float = 120.0) -> None:
+        """Train until `steps`; over the last `settle` of them the rates fall to nothing."""
+        batches, figures, last = self._batches(), defaultdict[str, list[float]](list), time.time()
+        while self.step < steps:
+            warm, left = min(1.0, (self.step + 1) / 50), min(1.0, (steps - self.step) / max(1, settle))
+            for optimizer, rate in zip(self.optimizers, (RATE, EMBEDDING_RATE), strict=True):
+                optimizer.param_groups[0]["lr"] = rate * warm * (0.02 + 0.98 * left)
+            for name, value in self._train_step(next(batches)).items():
+                figures[name].append(value)
+            self.step += 1
+            if time.time() - last > save_every or self.step == steps:
+                self.seconds += time.time() - last
+                shown = " ".join(f"{name} {np.mean(values):.3f}" for name, values in sorted(figures.items()))
+                print(f"step {self.step} {self.seconds:.0f}s {self.seen} tokens: {shown}", flush=True)
+                figures.clear()
+                self.save()
+                last = time.time()
+
+    def _train_step(self, batch: list[tuple[str, Text]]) -> dict[str, float]:
+        texts = [text for _, text in batch]
+        ids, positions, weights = (part.contiguous() for part in _padded(texts, self.vocabulary.special.pad))
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            last, layers = self.model.states(ids, positions)
+            total, weight = self.model.text_loss(last, ids, weights)
+            asked = self.model.hearing_loss(layers, [text.heard for text in texts])
+        loss = total / weight
+        for name, value in asked.items():
+            loss = loss + ASKED[name] * value
+        for optimizer in self.optimizers:
+            optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        for optimizer in self.optimizers:
+            optimizer.step()
+        self._follow()
+        self.seen += sum(len(text.ids) for text in texts)
+        kind = batch[0][0]
+        return {
+            kind: float((total / weight).detach()),
+            **{name: float(value.detach()) for name, value in asked.items()},
+        }
+
+    @torch.no_grad()
+    def _follow(self) -> None:
+        rate = max(0.004, 1 / (self.step + 2))
+        for kept, new in zip(self.average.parameters(), self.model.parameters(), strict=True):
+            kept.lerp_(new, rate)
+
+    def _batches(self) -> Iterator[list[tuple[str, Text]]]:
+        """Batches of one kind each, texts of similar length together; kinds take turns by their shares."""
+        kinds, shares = list(SHARES), np.array(list(SHARES.values()))
+        waiting: dict[str, list[list[tuple[str, Text]]]] = {kind: [] for kind in kinds}
+        while True:
+            kind = kinds[int(self.rng.choice(len(kinds), p=shares / shares.sum()))]
+            if not waiting[kind]:
+                texts = sorted((self._draw(kind) for _ in range(48)), key=lambda text: len(text.ids))
+                cut = list(_cut([(kind, text) for text in texts], self.tokens))
+                waiting[kind] = [cut[index] for index in self.rng.permutation(len(cut))]
+            yield waiting[kind].pop()
+
+    def _draw(self, kind: str) -> Text:
+        if kind in ("understand", "plan", "forgotten"):
+            clip = self._clip()
+            if kind == "plan":
+                return plan_text(self.vocabulary, clip.song, self.rng, clip)
+            make = understand_text if kind == "understand" else forgotten_text
+            return make(self.vocabulary, clip, self.rng)
+        song = draw_song(int(self.rng.integers(1_000_000, 9_000_000)))
+        make_text = {"text plan": plan_text, "create": create_text, "format": format_text}[kind]
+        return make_text(self.vocabulary, song, self.rng)
+
+    def _clip(self) -> Clip:
+        """Codes from anywhere in a song; half the time from its beginning, where a plan begins too."""
+        row = int(self.rng.choice(self.rows))
+        codes = self.bank.codes[row]
+        codes = codes[codes >= 0]
+        count = int(self.rng.integers(SHORTEST, len(codes) + 1))
+        first = int(self.rng.integers(0, len(codes) - count + 1)) if self.rng.random() < 0.5 else 0
+        start = self.bank.start(row) + first / 5
+        return Clip(self.bank.song(row), tuple(codes[first : first + count].tolist()), start)
+
+
+def _cut(texts: list[tuple[str, Text]], tokens: int) -> Iterator[list[tuple[str, Text]]]:
+    """Cut a sorted list into batches of about `tokens` with their padding."""
+    batch: list[tuple[str, Text]] = []
+    for item in texts:
+        if batch and (len(batch) + 1) * len(item[1].ids) > tokens:
+            yield batch
+            batch = []
+        batch.append(item)
+    yield batch
+
+
+def _padded(texts: list[Text], pad: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Ids, positions and weights `[B, T]`."""
+    shape = (len(texts), max(len(text.ids) for text in texts))
+    ids, positions = torch.full(shape, pad), torch.zeros(shape, dtype=torch.long)
+    weights = torch.zeros(shape)
+    for row, text in enumerate(texts):
+        length = len(text.ids)
+        ids[row, :length] = torch.tensor(text.ids)
+        positions[row, :length] = torch.from_numpy(text.positions)
+        weights[row, :length] = torch.tensor(text.weights)
+    return ids, positions, weights
+
+
+def main() -> None:
+    """Train until a step."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--steps", type=int, default=20_000)
+    parser.add_argument("--settle", type=int, default=400, help="last steps, over which the rates fall")
+    parser.add_argument("--tokens", type=int, default=2400, help="of one step, with padding")
+    parser.add_argument("--threads", type=int, default=1)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    trainer = Trainer(options.tokens)
+    trainer.resume()
+    trainer.run(options.steps, options.settle)
+
+
+if __name__ == "__main__":
+    main()
