@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 
@@ -103,25 +104,23 @@ class Handlers:
 
     def _scored(self, payload: Generate, takes: list[Take], run: Run) -> tuple[list[Take], list[models.Facts | None]]:
         """Score takes when that was asked for; one that can't be scored says why and fails nothing."""
-        sensitivity, lm = payload.score, payload.lm
-        if sensitivity is None:
+        if payload.score is None:
             return takes, [None] * len(takes)
         told, scores = list[Take](), list[models.Facts | None]()
         for take in takes:
             found: list[models.Facts] = []
-
-            def score(take: Take = take, found: list[models.Facts] = found) -> None:
-                request = score_request(take.requested, take.effective, sensitivity)
-                if lm is None:
-                    raise ModelNotReady("no language model is loaded")
-                found.append(answer(self._lm.require(lm, run), request, run))
-
-            error = outcome(score)
+            error = outcome(partial(self._score, payload, payload.score, take, run, found))
             if isinstance(error, Cancelled | LeaseLost):
                 raise error
             told.append(take if error is None else _with_note(take, f"not scored: {error}"))
             scores.append(found[0] if found else None)
         return told, scores
+
+    def _score(self, payload: Generate, sensitivity: float, take: Take, run: Run, found: list[models.Facts]) -> None:
+        request = score_request(take.requested, take.effective, sensitivity)
+        if payload.lm is None:
+            raise ModelNotReady("no language model is loaded")
+        found.append(answer(self._lm.require(payload.lm, run), request, run))
 
     def _store(
         self,
