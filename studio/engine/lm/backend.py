@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from enum import StrEnum
 from typing import Protocol
 
 from studio.engine.lm.grammar import GrammarSpec
@@ -13,6 +14,14 @@ from studio.engine.lm.vocabulary import Vocabulary
 from studio.engine.run import Phase, Run
 
 CONTEXT = 8192  # tokens of prompt and answer; the original's 4096 can't hold ten minutes (lm.md 1.4)
+
+
+class BackendName(StrEnum):
+    """The ways to run the language model."""
+
+    PT = "pt"
+    VLLM = "vllm"
+    REMOTE = "remote"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +66,7 @@ class Backend(Protocol):
 
     @property
     def name(self) -> str:
-        """Its name in settings: pt or vllm."""
+        """Its name in settings."""
 
     @property
     def vocabulary(self) -> Vocabulary:

@@ -3,20 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 
 from studio.engine.device import AUTO
-from studio.engine.lm.backend import CONTEXT, Backend
+from studio.engine.lm.backend import CONTEXT, Backend, BackendName
 from studio.errors import BackendError, InvalidRequest
-
-
-class BackendName(StrEnum):
-    """The ways to run the language model."""
-
-    PT = "pt"
-    VLLM = "vllm"
-    REMOTE = "remote"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from studio.engine.device import AUTO
 from studio.engine.lm import prompts
-from studio.engine.lm.backend import CONTEXT, Backend, Job, Written
-from studio.engine.lm.backends import BackendName, Loaded, load_backend
+from studio.engine.lm.backend import CONTEXT, Backend, BackendName, Job, Written
+from studio.engine.lm.backends import Loaded, load_backend
 from studio.engine.lm.checkpoint import resolve_lm
 from studio.engine.lm.codes import check_codes, count_for
 from studio.engine.lm.effective import chosen_facts, fill_plan, fill_text, told, told_facts
