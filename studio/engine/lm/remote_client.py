@@ -48,8 +48,11 @@ class Connection:
     async def context_of(self, model: str) -> int:
         """Return how many tokens the model of that name takes; raises BackendError when another one is served."""
         answer = await self._ask(self._client.build_request("GET", "/v1/models"))
+        listed = answer.get("data")
         try:
-            served = {str(one["id"]): int(one["max_model_len"]) for one in answer["data"]}  # type: ignore[attr-defined]
+            if not isinstance(listed, list):
+                raise TypeError("it lists no models")
+            served = {str(one["id"]): int(one["max_model_len"]) for one in listed}
         except (ValueError, KeyError, TypeError) as error:
             raise BackendError(f"{self._name} is no vLLM server, it answers {str(answer)[:_SHOWN]}") from error
         if model not in served:

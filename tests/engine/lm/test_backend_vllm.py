@@ -11,10 +11,10 @@ import pytest
 import torch
 
 from studio.engine.lm import backends
-from studio.engine.lm.backend import Job, job_from_json, job_to_json
+from studio.engine.lm.backend import BackendName, Job, job_from_json, job_to_json
 from studio.engine.lm.backend_pt import TorchBackend
 from studio.engine.lm.backend_vllm import VllmBackend
-from studio.engine.lm.backends import BackendName, Loaded, load_backend
+from studio.engine.lm.backends import Loaded, load_backend
 from studio.engine.lm.pairs import params_of
 from studio.engine.lm.planner import Planner
 from studio.engine.lm.requests import Draw, Guidance, PlanRequest

@@ -13,9 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from studio.engine.lm.backend import BackendName
 from studio.engine.lm.backend_pt import TorchBackend
 from studio.engine.lm.backend_remote import RemoteBackend
-from studio.engine.lm.backends import BackendName, load_backend
+from studio.engine.lm.backends import load_backend
 from studio.engine.lm.pairs import params_of
 from studio.engine.lm.planner import Planner
 from studio.engine.lm.remote_client import Connection, LmServer
