@@ -98,8 +98,8 @@ def _facts(songs: list[Song], own: list[Audio], fresh: list[Audio], sources: lis
     tempo = [[one.plays(song.bpm, 0.5, 1.0, 2.0) for one, song in zip(each, songs, strict=True)] for each in heard]
     key = [[one.is_in(song.key_scale) for one, song in zip(each, songs, strict=True)] for each in heard]
     return [
-        Row(f"{name} of the source kept (control: fresh takes)", *map(scores.share_cell, hits))
-        for name, hits in (("BPM within 4 %, half or double allowed,", tempo), ("key", key))
+        Row(f"the source's {name} (control: fresh takes)", *map(scores.share_cell, hits))
+        for name, hits in (("BPM within 4 %, half or double allowed", tempo), ("key", key))
     ]
 
 
