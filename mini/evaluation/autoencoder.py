@@ -20,9 +20,7 @@ def figures(setting: Setting) -> list[Section]:
     second = [listen(audio) for audio in after]
     gaps = [mel_distance(one, two) for one, two in zip(before, after, strict=True)]
     strangers = [mel_distance(one, two) for one, two in zip(turned(before), after, strict=True)]
-    rows = [
-        Row("mel log-spectral distance, median", *(scores.median_cell(g, 1, " dB") for g in (gaps, strangers)), "0 dB")
-    ]
+    rows = [Row("mel distance, median", *(scores.median_cell(g, 1, " dB") for g in (gaps, strangers)), "0 dB")]
     pairs = (list(zip(first, second, strict=True)), list(zip(turned(first), second, strict=True)))
     tempo = (scores.share_cell([_same_tempo(*pair) for pair in each]) for each in pairs)
     key = (scores.share_cell([_same_key(*pair) for pair in each]) for each in pairs)

@@ -1,12 +1,18 @@
-"""Cover: is the source's structure kept, above what the same caption, tempo and key give anyway?"""
+"""Cover: is the source's structure kept, above what the same caption gives anyway?
+
+Nobody is told tempo or key: with them a fresh take starts on the same beat in the same tempo, and its onsets agree with
+the source's nearly as well as the source's own after the autoencoder do (correlation .74 and .83 over two songs).
+"""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import numpy as np
 
 from mini.composer import Song, lyrics_of
 from mini.evaluation import scores
-from mini.evaluation.hearing import chroma_likeness, onset_likeness
+from mini.evaluation.hearing import chroma_likeness, listen, onset_likeness
 from mini.evaluation.instruments import presence, through_autoencoder, trained
 from mini.evaluation.material import (
     Audio,
@@ -15,7 +21,6 @@ from mini.evaluation.material import (
     as_file,
     caption_for,
     held_out,
-    metas_of,
     player,
     rendered,
     request_of,
@@ -35,13 +40,13 @@ def figures(setting: Setting) -> list[Section]:
         return [skipped(f"Cover: {band.about}")]
     songs = held_out(setting.some(0.4), skip=2000)
     sources = [rendered(song, setting.seconds)[1] for song in songs]
-    own = [_cover(setting, band, k, sources[k], song, metas_of(song)) for k, song in enumerate(songs)]
-    fresh = [band.play(request_of(song, setting.seconds, k + 1000, band.guidance)) for k, song in enumerate(songs)]
-    other = turned(songs, 3)
-    restyled = [
-        _cover(setting, band, k, sources[k], other[k], Metas(bpm=song.bpm, key_scale=song.key_scale))
+    own = [_cover(setting, band, k, sources[k], song) for k, song in enumerate(songs)]
+    fresh = [
+        band.play(replace(request_of(song, setting.seconds, k + 1000, band.guidance), metas=Metas()))
         for k, song in enumerate(songs)
     ]
+    other = turned(songs, 3)
+    restyled = [_cover(setting, band, k, source, other[k]) for k, source in enumerate(sources)]
     rows = []
     for name, likeness in LIKENESS:
         told = {
@@ -59,21 +64,21 @@ def figures(setting: Setting) -> list[Section]:
             rows.append(Row(f"{name} correlation with the source above that of fresh takes, {words}, AUC", *above))
         medians = [scores.median_cell(told[kind], 2) for kind in ("own", "fresh", "bound")]
         rows.append(Row(f"{name} correlation with the source, median (control: fresh takes)", *medians))
-    rows.append(_style(restyled, songs, other))
+    rows += [*_facts(songs, own, fresh, sources), _style(restyled, songs, other)]
     return [
         Section(
             title=f"Cover: {band.about}",
             about=(
-                f"{len(songs)} songs by the composer. A fresh take has the same caption, tempo and key and starts "
-                "on the same beat. In an AUC the control is the cover of another song, the ceiling the source "
-                "through the autoencoder."
+                f"{len(songs)} songs by the composer; only a caption and words are given, so tempo and key must come "
+                "from the source. A fresh take has the same caption. In an AUC the control is the cover of another "
+                "song, the ceiling the source through the autoencoder."
             ),
             rows=tuple(rows),
         )
     ]
 
 
-def _cover(setting: Setting, band: Player, seed: int, source: Audio, wanted: Song, metas: Metas) -> Audio:
+def _cover(setting: Setting, band: Player, seed: int, source: Audio, wanted: Song) -> Audio:
     path, _ = as_file(source, f"cover{seed}", setting)
     words = lyrics_of(wanted, setting.seconds)
     request = Cover(
@@ -81,11 +86,21 @@ def _cover(setting: Setting, band: Player, seed: int, source: Audio, wanted: Son
         caption=caption_for(wanted),
         lyrics=words,
         instrumental=not words,
-        metas=metas,
         guidance=band.guidance,
         seeds=(seed,),
     )
     return band.play(request)
+
+
+def _facts(songs: list[Song], own: list[Audio], fresh: list[Audio], sources: list[Audio]) -> list[Row]:
+    """Tempo and key of the source, heard in covers, fresh takes and the source itself."""
+    heard = [[listen(take) for take in takes] for takes in (own, fresh, sources)]
+    tempo = [[one.plays(song.bpm, 0.5, 1.0, 2.0) for one, song in zip(each, songs, strict=True)] for each in heard]
+    key = [[one.is_in(song.key_scale) for one, song in zip(each, songs, strict=True)] for each in heard]
+    return [
+        Row(f"the source's {name} (control: fresh takes)", *map(scores.share_cell, hits))
+        for name, hits in (("BPM within 4 %, half or double allowed", tempo), ("key", key))
+    ]
 
 
 def _style(restyled: list[Audio], songs: list[Song], other: list[Song]) -> Row:

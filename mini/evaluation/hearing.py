@@ -17,8 +17,7 @@ Audio = NDArray[np.float32]
 Values = NDArray[np.float64]
 
 HOP = 960  # samples a frame
-BANDS = 64  # of the mel scale
-LOUDEST = 80.0  # dB below the loudest band of a piece that still count in a mel distance
+QUIET = 60.0  # dB below the loudest band; less counts as silence in a mel distance
 SMALLEST = 1e-9
 
 
@@ -61,20 +60,22 @@ def burst_level(mono: Audio) -> float:
     return float(10 * np.log10(ordered[-len(ordered) // 10 :].mean() / np.median(ordered)))
 
 
-def bands(audio: Audio, count: int = BANDS) -> Values:
-    """Magnitudes of mel bands `[count, frames]`, windows of 85 ms every 40 ms."""
+def bands(audio: Audio, count: int, size: int = 2048, hop: int = HOP) -> Values:
+    """Magnitudes of mel bands `[count, frames]`; windows of 85 ms every 40 ms if nothing else is said."""
     import librosa
 
-    power = librosa.feature.melspectrogram(y=audio.mean(0), sr=RATE, n_fft=2048, hop_length=HOP, n_mels=count)
+    power = librosa.feature.melspectrogram(y=audio.mean(0), sr=RATE, n_fft=size, hop_length=hop, n_mels=count)
     return np.sqrt(np.asarray(power, np.float64))
 
 
 def mel_distance(one: Audio, other: Audio) -> float:
-    """Log-spectral distance in dB: root mean square over bands, mean over frames, 80 dB below the loudest band."""
-    first, second = bands(one), bands(other)
-    floor = max(float(first.max()), float(second.max()), SMALLEST) * 10 ** (-LOUDEST / 20)
-    gap = 20 * np.log10((first + floor) / (second + floor))
-    return float(np.sqrt(np.square(gap).mean(0)).mean())
+    """Mean difference of 64 mel bands every 11 ms in dB; what is 60 dB below the loudest band of `one` is silence.
+
+    The same definition as that of the figures in docs/decisions/0008-spectral-autoencoder.md.
+    """
+    first, second = (bands(audio, 64, 1024, 256) for audio in (one, other))
+    floor = max(float(first.max()) * 10 ** (-QUIET / 20), SMALLEST)
+    return float(20 * np.abs(np.log10(np.maximum(first, floor) / np.maximum(second, floor))).mean())
 
 
 def onsets(audio: Audio) -> Values:
