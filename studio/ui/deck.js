@@ -23,8 +23,17 @@ class Deck {
     this.volume = 1;
     this.quiet = undefined;
     this.build();
-    document.addEventListener(PLAYING, (event) => event.detail !== this && this.pause());
-    new ResizeObserver(() => this.draw()).observe(this.wave);
+    this.others = (event) => event.detail !== this && this.pause();
+    document.addEventListener(PLAYING, this.others);
+    this.sizes = new ResizeObserver(() => this.draw());
+    this.sizes.observe(this.wave);
+  }
+
+  close() {
+    this.pause();
+    document.removeEventListener(PLAYING, this.others);
+    this.sizes.disconnect();
+    decks.delete(this.root);
   }
 
   build() {
@@ -273,5 +282,5 @@ export default function ({ parentElement, data }) {
   const deck = decks.get(root);
   deck.update(data);
   // A redraw may clean up too; only a deck that left the page falls silent.
-  return () => setTimeout(() => root.isConnected || deck.pause());
+  return () => setTimeout(() => root.isConnected || deck.close());
 }

@@ -22,6 +22,7 @@ from playwright.sync_api import ConsoleMessage, Locator, Page, expect
 
 from studio.config import ROOT
 
+PATIENCE = float(os.environ.get("STUDIO_TEST_PATIENCE", "1"))  # times every wait, for a machine that is busy
 OUT = Path(__file__).parent / "out"
 BUNDLED = ROOT / "data" / "models" / "acestep-mini-turbo"
 # A deep-linked page makes Streamlit probe for its base path, which logs two 404s that mean nothing.
@@ -68,7 +69,7 @@ class Server:
                 stderr=subprocess.STDOUT,
                 cwd=self.data,  # not the repository: the theme must be found from anywhere
             )
-        until = time.monotonic() + 180
+        until = time.monotonic() + 180 * PATIENCE
         while not (f"Studio is ready: {self.url}" in self.log and self.answers()):
             assert self.process.poll() is None, self.log
             assert time.monotonic() < until, self.log
@@ -76,7 +77,7 @@ class Server:
 
     def answers(self) -> bool:
         try:
-            with urllib.request.urlopen(f"{self.url}/api/health", timeout=5) as response:
+            with urllib.request.urlopen(f"{self.url}/api/health", timeout=5 * PATIENCE) as response:
                 return bool(json.load(response)["state"] == "ready")
         except (OSError, urllib.error.URLError):
             return False
@@ -148,16 +149,18 @@ def quiet_console(page: Page) -> Iterator[None]:
 
     page.on("console", listen)
     page.on("pageerror", lambda error: said.append(str(error)))
-    page.set_default_timeout(30_000)
-    expect.set_options(timeout=15_000)
+    page.set_default_timeout(30_000 * PATIENCE)
+    expect.set_options(timeout=15_000 * PATIENCE)
     yield
     assert said == []
 
 
 def idle(page: Page) -> None:
     """Wait until the script has run and every widget's code has arrived."""
-    expect(page.locator("[data-testid=stApp][data-test-script-state=notRunning]")).to_be_visible(timeout=30_000)
-    expect(page.locator("[data-testid=stSkeleton]")).to_have_count(0, timeout=30_000)
+    expect(page.locator("[data-testid=stApp][data-test-script-state=notRunning]")).to_be_visible(
+        timeout=30_000 * PATIENCE
+    )
+    expect(page.locator("[data-testid=stSkeleton]")).to_have_count(0, timeout=30_000 * PATIENCE)
     expect(page.locator("[data-testid=stException]")).to_have_count(0)
 
 
@@ -184,7 +187,7 @@ def play(page: Page, audio: Locator) -> float:
     """Play an audio element for a moment and return its length; fails when nothing plays."""
     expect(audio).to_be_attached()  # the deck around it is what one sees
     audio.evaluate("audio => { audio.muted = true; return audio.play(); }")
-    page.wait_for_function("audio => audio.currentTime > 0.2", arg=audio.element_handle(), timeout=15_000)
+    page.wait_for_function("audio => audio.currentTime > 0.2", arg=audio.element_handle(), timeout=15_000 * PATIENCE)
     length = audio.evaluate("audio => audio.duration")
     audio.evaluate("audio => audio.pause()")
     return float(length)
@@ -207,7 +210,7 @@ def wait_for_takes(page: Page, count: int) -> None:
     """Wait for `count` players on the page; a failure shown there ends the wait at once."""
     players, failure = page.locator("audio"), page.get_by_role("alert").filter(has_text="failed")
     decks = page.get_by_role("slider", name="Position")
-    expect(decks.nth(count - 1).or_(failure).first).to_be_visible(timeout=280_000)
+    expect(decks.nth(count - 1).or_(failure).first).to_be_visible(timeout=280_000 * PATIENCE)
     expect(failure).to_have_count(0)
     expect(players).to_have_count(count)
     idle(page)

@@ -31,14 +31,14 @@ def _serving(worker: Worker) -> Iterator[threading.Thread]:
         yield thread
     finally:
         worker.stop()
-        thread.join(5)
+        thread.join(60)
         assert not thread.is_alive()
 
 
 def _until(condition: Callable[[], bool]) -> None:
-    deadline = monotonic() + 5
+    deadline = monotonic() + 60  # a hang, not a speed: machines are noisy
     while not condition():
-        assert monotonic() < deadline, "waited 5 s for nothing"
+        assert monotonic() < deadline, "waited a minute for nothing"
         sleep(0.005)
 
 
@@ -78,14 +78,14 @@ def test_progress_is_the_engines_own_and_never_goes_back(shop: Shop, monkeypatch
     monkeypatch.setattr(Lease, "progress", watch)
     monkeypatch.setattr("studio.jobs.progress.INTERVAL", 0.0)
     _finish(shop, Garage(), shop.submit(song()))
-    assert seen == [
+    assert [one for one in seen if one[0] != "reading"] == [
         ("loading", 0, 1),
         ("preparing", 0, 1),
         *[("diffusion", step, STEPS) for step in range(STEPS)],
         ("decoding", 0, 1),
         ("saving", 0, 1),
         ("saving", 1, 1),
-    ]
+    ]  # the measuring that follows may have begun too
 
 
 def test_progress_is_written_seldom_within_a_phase(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
