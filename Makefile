@@ -14,15 +14,18 @@ EXTRACT = $(BIN)/pybabel -q extract -F studio/locale/babel.cfg -k N_ -k plural:1
 	--project=studio --omit-header -o
 
 .DEFAULT_GOAL := run
-.PHONY: run test check browser slow unit bench mini mini-eval migrate catalogues fmt clean chromium
+.PHONY: run test check browser slow unit postgres bench mini mini-eval migrate catalogues fmt clean chromium
 
 run: .venv/installed $(MO)  ## install what is missing, then serve with the bundled model; `studio serve` migrates
 	exec $(BIN)/studio serve --config $(CONFIG) --port $(PORT)
 
-test: .venv/installed-dev $(MO) chromium unit slow browser  ## everything; the next three are its parts
+test: .venv/installed-dev $(MO) chromium unit postgres slow browser  ## everything; the next four are its parts
 
 unit: .venv/installed-dev $(MO)
 	$(BIN)/pytest -q -n 2 -m "$(UNIT)"
+
+postgres: .venv/installed-dev  ## on a server of its own out of a wheel, or on the one STUDIO_TEST_POSTGRES names
+	$(BIN)/pytest -q -m "postgres and not slow and not browser"
 
 slow: .venv/installed-dev $(MO)
 	$(BIN)/pytest -q -m "slow and not browser"
@@ -37,10 +40,11 @@ check: .venv/installed-dev $(MO)  ## what can be said without running the studio
 	$(BIN)/lint-imports
 	$(BIN)/pytest -q tests/house
 
-bench: .venv/installed  ## BENCH=--quick is a smoke test; BENCH="--device cuda" measures more lengths and batches
+bench: .venv/installed-dev  ## BENCH=--quick is a smoke test; BENCH="--device cuda" measures more lengths and batches
 	$(BIN)/python bench/generate.py
 	$(BIN)/python -m bench.dit $(BENCH)
 	$(BIN)/python -m bench.vae $(BENCH)
+	$(BIN)/python -m bench.history $(if $(findstring --quick,$(BENCH)),--quick)
 
 mini: .venv/installed
 	$(BIN)/python -m mini.train
