@@ -29,15 +29,19 @@ EXTRACT = $(BIN)/pybabel -q extract -F studio/locale/babel.cfg -k N_ -k plural:1
 	--project=studio --omit-header -o
 
 .DEFAULT_GOAL := run
-.PHONY: run test check browser slow unit vllm vllm-tests bench mini mini-eval migrate catalogues fmt clean chromium
+.PHONY: run test check browser slow unit postgres vllm vllm-tests bench mini mini-lm mini-eval migrate catalogues fmt
+.PHONY: clean chromium
 
 run: .venv/installed $(MO)  ## install what is missing, then serve with the bundled model; `studio serve` migrates
 	exec $(BIN)/studio serve --config $(CONFIG) --port $(PORT)
 
-test: .venv/installed-dev $(MO) chromium unit slow vllm browser  ## everything; the next four are its parts
+test: .venv/installed-dev $(MO) chromium unit postgres slow vllm browser  ## everything; the last five are its parts
 
 unit: .venv/installed-dev $(MO)
 	$(BIN)/pytest -q -n 2 -m "$(UNIT)"
+
+postgres: .venv/installed-dev  ## on a server of its own out of a wheel, or on the one STUDIO_TEST_POSTGRES names
+	$(BIN)/pytest -q -m "postgres and not slow and not browser"
 
 slow: .venv/installed-dev $(MO)
 	$(BIN)/pytest -q -m "slow and not browser and not vllm"
@@ -59,10 +63,11 @@ check: .venv/installed-dev $(MO)  ## what can be said without running the studio
 	$(BIN)/lint-imports
 	$(BIN)/pytest -q tests/house
 
-bench: .venv/installed  ## BENCH=--quick is a smoke test; BENCH="--device cuda" measures more lengths and batches
+bench: .venv/installed-dev  ## BENCH=--quick is a smoke test; BENCH="--device cuda" measures more lengths and batches
 	$(BIN)/python bench/generate.py
 	$(BIN)/python -m bench.dit $(BENCH)
 	$(BIN)/python -m bench.vae $(BENCH)
+	$(BIN)/python -m bench.history $(if $(findstring --quick,$(BENCH)),--quick)
 
 mini: .venv/installed
 	$(BIN)/python -m mini.train

@@ -230,10 +230,14 @@ def report(kind: str, size: int, server: str | None, repeats: int) -> None:
             lyric = session.scalars(select(Take.requested).limit(1)).one()["lyrics"]
         for name, user in (("biggest user", f"{0:032x}"), ("everybody", None)):
             for words, question in questions(database, user, str(lyric).split()[0]).items():
-                spent = measure(database, question, repeats)
-                cpu, wall = sorted(one.processor for one in spent), sorted(one.wall for one in spent)
-                half, most = quantiles(cpu, n=20)[9], quantiles(cpu, n=20)[18]
-                print(f"  {name:13} {words:36} processor median {half:7.1f} p95 {most:7.1f} ms   wall median {wall[len(wall) // 2]:7.1f} ms", flush=True)  # fmt: skip
+                _print(name, words, measure(database, question, repeats))
+
+
+def _print(who: str, words: str, spent: list[Spent]) -> None:
+    wall = sorted(one.wall for one in spent)[len(spent) // 2]
+    cuts = quantiles((one.processor for one in spent), n=20)
+    figures = f"processor median {cuts[9]:7.1f} p95 {cuts[18]:7.1f} ms   wall median {wall:7.1f} ms"
+    print(f"  {who:13} {words:36} {figures}", flush=True)
 
 
 def main() -> int:

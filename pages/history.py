@@ -5,6 +5,7 @@ import streamlit as st
 from studio.ui import batches, jobs, shell
 from studio.ui.history import bin as trash
 from studio.ui.history import comparing, family, looking, picking, results
+from studio.ui.history import shelf as cards
 from studio.ui.runtime import studio
 from studio.ui.text import _
 
@@ -36,3 +37,5 @@ elif query.narrows:
     results.found(query, status.model)
 else:
     batches.pages(status.model)
+cards.editor()
+trash.question()

@@ -64,8 +64,10 @@ def _running(home: Path) -> Iterator[None]:
 def _programs(home: Path) -> Path:
     """Return the folder of initdb and pg_ctl; a copy of it where another user can't reach the environment."""
     found = importlib.util.find_spec("pgserver")
-    if found is None or not found.submodule_search_locations:
-        raise RuntimeError(f"the wheel pgserver is not installed, and {GIVEN} names no server")
+    if found is None or not found.submodule_search_locations:  # there is no wheel for Linux on ARM
+        if system := shutil.which("initdb"):
+            return Path(system).resolve().parent
+        raise RuntimeError(f"there is no wheel pgserver and no initdb here, and {GIVEN} names no server")
     installed = Path(found.submodule_search_locations[0]) / "pginstall"
     try:
         _run(installed / "bin" / "postgres", "--version")

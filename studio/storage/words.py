@@ -47,6 +47,11 @@ class Term:
     excluded: bool
 
 
+def is_ours(name: str | None, kind: str, _parents: Mapping[str, str | None]) -> bool:
+    """Tell Alembic's comparison of tables to pass the index by: it is no table of the models."""
+    return kind != "table" or name is None or not name.startswith(TABLE)
+
+
 def normal(text: str) -> str:
     """Return `text` as the index keeps it: words with one space between them."""
     bare = _ACCENTS.sub("", unicodedata.normalize("NFKD", text.casefold()))

@@ -128,7 +128,7 @@ def test_a_failed_batch_is_deleted_after_a_question(app: AppTest, ready: Studio,
     open_history(app)
     press(app, f"forget.{batch_id}")
     assert ready.library.count() == 1
-    press(app, f"forget.{batch_id}.sure")
+    press(app, "history.forget.sure")
     assert ready.library.count() == 0
 
 

@@ -6,6 +6,7 @@ from alembic import context
 from sqlalchemy import Connection
 
 from studio.storage.models import Base
+from studio.storage.words import is_ours
 
 
 def run() -> None:
@@ -15,6 +16,7 @@ def run() -> None:
         connection=connection,
         target_metadata=Base.metadata,
         compare_type=True,
+        include_name=is_ours,
         transactional_ddl=True,
         render_as_batch=True,
     )

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
+from studio.errors import NotFound
 from studio.services.views import ModelView, TakeView
 from studio.ui import fields, player
 from studio.ui.history import picking
@@ -13,6 +14,7 @@ from studio.ui.history.looking import TASKS
 from studio.ui.runtime import studio
 from studio.ui.text import _, moment, plain, snippet
 
+EDITED = "history.edited"  # id of the take whose title, tags and collections are being edited
 FAMILY = "history.family"  # id of the take whose family is drawn
 _ROW = 4  # takes side by side
 
@@ -80,8 +82,15 @@ def _controls(take: TakeView, model: ModelView | None, *, with_settings: bool) -
             args=[lambda: studio().library.marks.favour(take.id, not take.favourite)],
             help=_("A favourite now; press to end that.") if take.favourite else _("Make this a favourite."),
         )
-        if st.button(_("Edit"), key=f"edit.{take.id}", type="tertiary", icon=":material/edit:"):
-            st.dialog(_("Title, tags and collections"))(_edit)(take)
+        st.button(
+            _("Edit"),
+            key=f"edit.{take.id}",
+            type="tertiary",
+            icon=":material/edit:",
+            on_click=_open_editor,
+            args=[take.id],
+            help=_("Title, tags and collections"),
+        )
         st.button(
             _("Family"),
             key=f"family.{take.id}",
@@ -131,12 +140,31 @@ def _show_family(take_id: str) -> None:
     st.session_state[FAMILY] = take_id
 
 
+def editor() -> None:
+    """Draw the dialog that was asked for, if any; the session holds which, so a rerun does not close it."""
+    if (take_id := st.session_state.get(EDITED)) is None:
+        return
+    try:
+        take = studio().library.take(take_id)
+    except NotFound:
+        _close_editor()
+        return
+    st.dialog(_("Title, tags and collections"), on_dismiss=_close_editor)(_edit)(take)
+
+
+def _open_editor(take_id: str) -> None:
+    st.session_state[EDITED] = take_id
+
+
+def _close_editor() -> None:
+    st.session_state.pop(EDITED, None)
+
+
 def _edit(take: TakeView) -> None:
-    """Ask for title, tags and collections of one take."""
     library = studio().library
     names = {one.id: one.name for one in library.collections.all()}
-    title = st.text_input(_("Title"), value=take.title, key=f"edit.title.{take.id}", max_chars=200)
-    tags = st.multiselect(
+    st.text_input(_("Title"), value=take.title, key=f"edit.title.{take.id}", max_chars=200)
+    st.multiselect(
         _("Tags"),
         sorted({*library.tags.all(), *take.tags}),
         default=list(take.tags),
@@ -144,7 +172,7 @@ def _edit(take: TakeView) -> None:
         accept_new_options=True,
         placeholder=_("choose, or write a new one"),
     )
-    chosen = st.multiselect(
+    st.multiselect(
         _("Collections"),
         list(names),
         default=[one for one in take.collections if one in names],
@@ -153,12 +181,17 @@ def _edit(take: TakeView) -> None:
         accept_new_options=True,
         placeholder=_("choose, or name a new one"),
     )
-    if st.button(_("Save"), key=f"edit.save.{take.id}", type="primary"):
-        picking.attempt(lambda: _save(take, title, tags, chosen))
+    if st.button(_("Save"), key=f"edit.save.{take.id}", type="primary", on_click=_save, args=[take]):
         st.rerun()
 
 
-def _save(take: TakeView, title: str, tags: Sequence[str], chosen: Sequence[str]) -> None:
+def _save(take: TakeView) -> None:
+    title, tags, chosen = (st.session_state[f"edit.{name}.{take.id}"] for name in ("title", "tags", "collections"))
+    _close_editor()
+    picking.attempt(lambda: _keep(take, title, tags, chosen))
+
+
+def _keep(take: TakeView, title: str, tags: Sequence[str], chosen: Sequence[str]) -> None:
     library = studio().library
     known = {one.id for one in library.collections.all()}
     library.marks.name(take.id, title)
