@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
 
@@ -15,14 +15,15 @@ from studio.engine.planned import generate_planned
 from studio.engine.requests import AudioFormat, TextToMusic
 from studio.engine.results import Take
 from studio.engine.run import Phase, Run
-from studio.errors import SilentOutput
+from studio.errors import Cancelled, LeaseLost, ModelNotReady, SilentOutput
 from studio.jobs.lease import Lease
+from studio.jobs.outcome import outcome
 from studio.jobs.presence import LM
 from studio.jobs.recovery import BATCHES
 from studio.jobs.resident import MusicEngine, Resident
 from studio.jobs.resident_lm import ResidentLm
 from studio.jobs.spec import Adapt, Encode, Generate, Initialize, Write
-from studio.jobs.writing import answer
+from studio.jobs.writing import answer, score_request
 from studio.storage import models
 from studio.storage.artifacts import ArtifactStore
 from studio.storage.times import Clock
@@ -71,8 +72,12 @@ class Handlers:
 
     def _write(self, payload: Write, lease: Lease, run: Run) -> None:
         found = answer(self._lm.require(payload.lm, run), payload.ask, run)
-        with lease.complete({**found, "take_id": payload.take_id} if payload.take_id else found):
-            pass
+        if not payload.take_id:
+            with lease.complete(found):
+                return
+        with lease.complete({**found, "take_id": payload.take_id}) as session:
+            if session.get(models.Take, payload.take_id) is not None:  # it may have been deleted meanwhile
+                session.merge(self._score_row(payload.take_id, found))
 
     def _encode(self, payload: Encode, lease: Lease, run: Run) -> None:
         engine = self._resident.require(payload.model, run)
@@ -87,9 +92,10 @@ class Handlers:
         takes = self._takes(engine, payload, run)
         for take in takes:
             _refuse_silence(take)
+        takes, scores = self._scored(payload, takes, run)
         with self._artifacts.drafts(lease.name) as folder:
             drafts = _write(takes, folder, payload.audio_format, run)
-            self._store(drafts, payload.audio_format, lease, perf_counter() - start)
+            self._store(drafts, scores, payload.audio_format, lease, perf_counter() - start)
 
     def _takes(self, engine: MusicEngine, payload: Generate, run: Run) -> list[Take]:
         """Without a language model of its own the job runs as it was asked, and its takes say so."""
@@ -99,7 +105,36 @@ class Handlers:
         writer = self._lm.require(lm, run) if lm is not None and thinking.wanted else None
         return generate_planned(engine, writer, request, thinking, run)
 
-    def _store(self, drafts: Sequence[_Draft], audio_format: AudioFormat, lease: Lease, wall: float) -> None:
+    def _scored(self, payload: Generate, takes: list[Take], run: Run) -> tuple[list[Take], list[models.Facts | None]]:
+        """Score takes when that was asked for; one that can't be scored says why and fails nothing."""
+        sensitivity, lm = payload.score, payload.lm
+        if sensitivity is None:
+            return takes, [None] * len(takes)
+        told, scores = list[Take](), list[models.Facts | None]()
+        for take in takes:
+            found: list[models.Facts] = []
+
+            def score(take: Take = take, found: list[models.Facts] = found) -> None:
+                request = score_request(take.requested, take.effective, sensitivity)
+                if lm is None:
+                    raise ModelNotReady("no language model is loaded")
+                found.append(answer(self._lm.require(lm, run), request, run))
+
+            error = outcome(score)
+            if isinstance(error, Cancelled | LeaseLost):
+                raise error
+            told.append(take if error is None else _with_note(take, f"not scored: {error}"))
+            scores.append(found[0] if found else None)
+        return told, scores
+
+    def _store(
+        self,
+        drafts: Sequence[_Draft],
+        scores: Sequence[models.Facts | None],
+        audio_format: AudioFormat,
+        lease: Lease,
+        wall: float,
+    ) -> None:
         """Move the files and add their rows in the transaction that ends the job.
 
         The lease is checked before the first file moves and held until the commit, so a worker that lost the job
@@ -109,7 +144,15 @@ class Handlers:
             for index, draft in enumerate(drafts):
                 key = f"{BATCHES}/{lease.batch_id}/{index}.{audio_format}"
                 self._artifacts.put(key, draft.file)
-                session.add(self._row(draft, lease, index, key, wall))
+                row = self._row(draft, lease, index, key, wall)
+                session.add(row)
+                if (score := scores[index]) is not None:
+                    session.flush()
+                    session.add(self._score_row(row.id, score))
+
+    def _score_row(self, take_id: str, found: models.Facts) -> models.QualityScore:
+        total = float(str(found["score"]))
+        return models.QualityScore(take_id=take_id, total=total, facts=found, created_at=self._clock())
 
     def _row(self, draft: _Draft, lease: Lease, index: int, key: str, wall: float) -> models.Take:
         take = draft.take
@@ -134,6 +177,11 @@ def _refuse_silence(take: Take) -> None:
         raise SilentOutput(
             f"the model made silence with seed {take.seed}, so nothing was kept; try another seed or more words"
         )
+
+
+def _with_note(take: Take, note: str) -> Take:
+    notes = take.effective.get("notes")
+    return replace(take, effective={**take.effective, "notes": [*(notes if isinstance(notes, list) else []), note]})
 
 
 def _write(takes: Sequence[Take], folder: Path, audio_format: AudioFormat, run: Run) -> list[_Draft]:

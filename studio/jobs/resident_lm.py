@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import asdict, replace
 from typing import Protocol
 
 from studio.config import Settings
@@ -48,7 +49,7 @@ def load_planner(wanted: LanguageModel, settings: Settings, run: Run) -> Languag
     return Planner.load(
         wanted.name,
         backend=wanted.backend,
-        device=settings.device,
+        device=wanted.device or settings.device,
         fallback=wanted.fallback,
         dirs=(settings.models_dir, settings.checkpoints_dir),
         run=run,
@@ -118,11 +119,11 @@ class ResidentLm:
         if error is not None:
             self._presence.tell_lm({"state": "failed", "name": AUTO, "error": str(error)})
             raise error
-        return LanguageModel(name=names[0], backend=wanted.backend, fallback=wanted.fallback)
+        return replace(wanted, name=names[0])
 
     def _load(self, wanted: LanguageModel, run: Run) -> LanguageWriter:
         self.unload()
-        told = {"name": wanted.name, "backend": wanted.backend, "fallback": wanted.fallback}
+        told = asdict(wanted)
         self._presence.tell_lm({**told, "state": "loading"})
         loaded: list[LanguageWriter] = []
         error = outcome(lambda: loaded.append(self._factory(wanted, self._settings, run)))

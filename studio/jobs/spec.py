@@ -37,6 +37,7 @@ class LanguageModel:
     name: str
     backend: str = "pt"
     fallback: bool = False  # pt may take the place of a backend that can't be used
+    device: str = ""  # empty: as the worker's settings say
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +51,7 @@ class Generate:
     request: Request
     thinking: Thinking | None = None  # None: for tasks the language model has no part in
     lm: LanguageModel | None = None  # None: it isn't loaded, and nothing of `thinking` happens
+    score: float | None = None  # sensitivity of the score every take gets (Auto Score); None: none
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,7 +124,8 @@ class _Stored(TypedDict):
     audio_format: str
     request: Mapping[str, object]
     thinking: NotRequired[Mapping[str, object] | None]
-    lm: NotRequired[dict[str, str] | None]
+    lm: NotRequired[Mapping[str, object] | None]
+    score: NotRequired[float | None]
     take_id: str
     source: str
 
@@ -145,6 +148,7 @@ def pack(payload: Payload) -> Facts:
         "request": dict(settings_of(payload.request)),
         "thinking": None if payload.thinking is None else thinking_settings(payload.thinking),
         "lm": lm,
+        "score": payload.score,
     }
 
 
@@ -188,9 +192,20 @@ def _generate(stored: _Stored) -> Generate:
         request=request_from(stored["request"]),
         thinking=None if thinking is None else thinking_from(thinking),
         lm=_lm(stored),
+        score=stored.get("score"),
     )
 
 
 def _lm(stored: _Stored) -> LanguageModel | None:
     lm = stored.get("lm")
-    return None if lm is None else LanguageModel(name=lm["name"], backend=lm["backend"], fallback=bool(lm["fallback"]))
+    return None if lm is None else language_model_from(lm)
+
+
+def language_model_from(stored: Mapping[str, object]) -> LanguageModel:
+    """Rebuild a language model's name and choices from what `dataclasses.asdict` gave after a way through JSON."""
+    return LanguageModel(
+        name=str(stored["name"]),
+        backend=str(stored["backend"]),
+        fallback=bool(stored["fallback"]),
+        device=str(stored.get("device", "")),
+    )

@@ -8,15 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypedDict, cast
 
-from studio.engine.lm.metadata import Facts
-from studio.engine.lm.quality import ScoreRequest
 from studio.engine.lm.requests import CreateRequest, Draw, FormatRequest, UnderstandRequest
 from studio.engine.prompts import sung_lyrics
 from studio.engine.requests import INSTRUMENTAL, Metas, parse_key_scale
 from studio.engine.sampling import MAX_SEED
-from studio.errors import InvalidRequest
+from studio.jobs.writing import Stored
 from studio.services.forms import AUTO, read_codes
-from studio.storage.models import Take
 
 UNKNOWN = "unknown"  # the language that leaves the choice to the language model
 
@@ -137,36 +134,9 @@ def words_request(
     )
 
 
-def score_request(take: Take, sensitivity: float) -> ScoreRequest:
-    """Return what a take is scored by, only from what was stored with it (product.md 2.5).
-
-    The facts are the model's where it chose them and else the user's. Raises InvalidRequest for a take without codes.
-    """
-    stored, asked = _Stored(take.effective), _Stored(take.requested)
-    codes = cast(list[int], take.effective.get("audio_codes") or [])
-    if not codes:
-        rule = "be in a take that is scored; this one was made without Think and without codes of your own"
-        raise InvalidRequest("audio_codes", rule, [])
-    duration = stored.number("cot_duration") or asked.number("duration")
-    language = stored.text("vocal_language")
-    return ScoreRequest(
-        codes=tuple(codes),
-        caption=stored.text("cot_caption") or stored.text("caption") or "",
-        lyrics=stored.text("lyrics") or "",
-        facts=Facts(
-            bpm=None if (bpm := stored.number("bpm")) is None else int(bpm),
-            duration=None if duration is None else int(duration),
-            keyscale=stored.text("keyscale"),
-            language=None if language == UNKNOWN else language,
-            timesignature=stored.text("timesignature"),
-        ),
-        sensitivity=sensitivity,
-    )
-
-
 def written_from(effective: Mapping[str, object]) -> Written:
     """Read what came of an ask from what its job stored."""
-    stored = _Stored(effective)
+    stored = Stored(effective)
     lyrics, bpm, flag = stored.text("lyrics"), stored.number("bpm"), effective.get("instrumental")
     if flag is None and lyrics is not None and sung_lyrics(lyrics, False) == INSTRUMENTAL:
         flag = True
@@ -185,21 +155,6 @@ def written_from(effective: Mapping[str, object]) -> Written:
         notes=tuple(cast(list[str], effective.get("lm_notes", []))),
         effective=effective,
     )
-
-
-class _Stored:
-    """Values of a JSON mapping by their kind; another kind counts as absent."""
-
-    def __init__(self, values: Mapping[str, object]) -> None:
-        self._values = values
-
-    def text(self, key: str) -> str | None:
-        value = self._values.get(key)
-        return value if isinstance(value, str) else None
-
-    def number(self, key: str) -> float | None:
-        value = self._values.get(key)
-        return value if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
 def _shared(sampling: LmSampling, longest: float) -> _Shared:

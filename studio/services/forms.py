@@ -153,6 +153,14 @@ def build_thinking(form: Mapping[str, object]) -> Thinking:
     )
 
 
+def auto_score(form: Mapping[str, object]) -> float | None:
+    """Return the sensitivity of the score every take gets, None when none is wanted."""
+    sensitivity = _given(form, "score_scale")
+    if not 0.01 <= sensitivity <= 1:
+        raise InvalidRequest("score_scale", "be from 0.01 to 1", form["score_scale"])
+    return sensitivity if _flag(form, "auto_score") else None
+
+
 def read_codes(text: str) -> tuple[int, ...]:
     """Return the codes of a codes box, none for an empty one; raises InvalidRequest for anything that is no code.
 

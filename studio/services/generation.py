@@ -15,7 +15,7 @@ from studio.engine.thinking import Thinking
 from studio.errors import InvalidRequest, NotFound
 from studio.jobs.queue import Queue
 from studio.jobs.spec import Generate, Initialize, LanguageModel
-from studio.services.forms import audio_format, build_request, build_thinking, complete_form
+from studio.services.forms import audio_format, auto_score, build_request, build_thinking, complete_form
 from studio.services.limits import check_limits, fits
 from studio.services.models import Models
 from studio.services.uploads import Uploads
@@ -56,13 +56,13 @@ class Generation:
         is there.
         """
         form = complete_form(form)
-        wanted, thinking = audio_format(form), build_thinking(form)
+        wanted, thinking, score = audio_format(form), build_thinking(form), auto_score(form)
         request = build_request(form, reference=self._uploads.resolve(form["reference_audio"]))
         model = self._models.ready()
         check_limits(request, model, self._models.status().loaded, thinking)
         if (known := self._models.spec(model.name)) is not None:
             fits(request, known[0], thinking)
-        lm = self._lm_for(thinking)
+        lm = self._lm_for(thinking, score is not None)
         batch = Batch(
             user_id=self._user_id,
             task=request.task.value,
@@ -74,7 +74,9 @@ class Generation:
         with self._database.write() as session:
             session.add(batch)
             session.flush()
-            payload = Generate(model=model.name, audio_format=wanted, request=request, thinking=thinking, lm=lm)
+            payload = Generate(
+                model=model.name, audio_format=wanted, request=request, thinking=thinking, lm=lm, score=score
+            )
             job_id = self._queue.submit(session, payload, user_id=self._user_id, batch_id=batch.id, priority=priority)
         self._wake()
         return job_id
@@ -95,7 +97,8 @@ class Generation:
         With `init_llm` the language model of that name (empty: the first found) is loaded after it, and what became of
         that is in `status().lm`, whatever it is; False unloads it and None leaves it as it is.
         """
-        lm = self._language_model(lm_name, lm_backend, lm_fallback) if init_llm else None
+        device = "" if setup is None else setup.device
+        lm = self._language_model(lm_name, lm_backend, lm_fallback, device) if init_llm else None
         names = [model.name for model in self._models.usable()]
         if model_name not in names:
             raise NotFound(f"no usable checkpoint called {model_name!r}; there are: {', '.join(names) or 'none'}")
@@ -129,16 +132,17 @@ class Generation:
             jobs = session.scalars(select(Job).where(*mine).order_by(Job.created_at, Job.id))
             return [self._view(session, job) for job in jobs]
 
-    def _language_model(self, name: str, backend: str, fallback: bool) -> LanguageModel:
+    def _language_model(self, name: str, backend: str, fallback: bool, device: str) -> LanguageModel:
         if backend not in list(BackendName):
             raise InvalidRequest("lm_backend", f"be {' or '.join(BackendName)}", backend)
-        return LanguageModel(name=self._models.choose_lm(name), backend=backend, fallback=fallback)
+        return LanguageModel(name=self._models.choose_lm(name), backend=backend, fallback=fallback, device=device)
 
-    def _lm_for(self, thinking: Thinking) -> LanguageModel | None:
-        """Think needs a language model; reasoning about facts is left out without one, and the takes say so."""
+    def _lm_for(self, thinking: Thinking, scored: bool) -> LanguageModel | None:
+        """Think needs a language model; reasoning and scores are left out without one, and the takes say so."""
         if thinking.codes:
             return self._models.ready_lm()
-        return self._models.ready_lm() if thinking.wanted and self._models.status().lm.ready else None
+        used = thinking.wanted or scored
+        return self._models.ready_lm() if used and self._models.status().lm.ready else None
 
     def _find(self, session: Session, job_id: str) -> Job:
         job = session.get(Job, job_id)

@@ -12,7 +12,7 @@ from studio.engine.memory import FULL_WIDTH
 from studio.engine.model_spec import ModelSpec, read_json
 from studio.errors import ModelNotReady, NotFound
 from studio.jobs.presence import LM, best_worker
-from studio.jobs.spec import LanguageModel
+from studio.jobs.spec import LanguageModel, language_model_from
 from studio.services.views import LmStatusView, LmView, ModelView, StatusView, WorkerState
 from studio.storage.database import Database
 from studio.storage.models import Worker
@@ -75,7 +75,7 @@ class Models:
             raise ModelNotReady(_WHY_NOT[status.state])
         lm = status.lm
         if lm.ready:
-            return LanguageModel(name=lm.name, backend=lm.asked, fallback=lm.fallback)
+            return language_model_from(cast(dict[str, object], status.loaded[LM]))
         raise ModelNotReady(_WHY_NO_LM[lm.state].format(name=lm.name, error=lm.error))
 
     def status(self) -> StatusView:

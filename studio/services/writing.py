@@ -10,6 +10,7 @@ from studio.engine.requests import MAX_DURATION, MIN_DURATION
 from studio.errors import InvalidRequest, NotFound
 from studio.jobs.queue import Queue
 from studio.jobs.spec import Encode, JobKind, Write
+from studio.jobs.writing import score_request
 from studio.services.asks import (
     Ask,
     CreateSample,
@@ -19,14 +20,13 @@ from studio.services.asks import (
     ToCodes,
     Understand,
     Written,
-    score_request,
     words_request,
     written_from,
 )
 from studio.services.models import Models
 from studio.storage.artifacts import ArtifactStore
 from studio.storage.database import Database
-from studio.storage.models import Job, Take
+from studio.storage.models import Job, QualityScore, Take
 from studio.storage.states import JobState
 
 __all__ = [
@@ -85,9 +85,17 @@ class Writing:
             return None
         return written_from(job.effective)
 
+    def score_of(self, take_id: str) -> Written | None:
+        """Return the latest score of a take, None when it was never scored; raises NotFound."""
+        self._take(take_id)
+        with self._database.read() as session:
+            score = session.get(QualityScore, take_id)
+        return None if score is None else written_from(score.facts)
+
     def _write(self, ask: CreateSample | Format | Understand | Score) -> Write:
         if isinstance(ask, Score):
-            request = score_request(self._take(ask.take_id), ask.sensitivity)
+            take = self._take(ask.take_id)
+            request = score_request(take.requested, take.effective, ask.sensitivity)
             return Write(lm=self._models.ready_lm(), ask=request, take_id=ask.take_id)
         request = words_request(ask, self._longest())
         return Write(lm=self._models.ready_lm(), ask=request)

@@ -90,6 +90,17 @@ class Take(Base):
     batch: Mapped[Batch] = relationship(back_populates="takes")
 
 
+class QualityScore(Base):
+    """How well the codes of a take fit its words, the latest time it was scored."""
+
+    __tablename__ = "quality_scores"
+
+    take_id: Mapped[str] = mapped_column(ForeignKey("takes.id", ondelete="CASCADE"), primary_key=True)
+    total: Mapped[float]  # 0..1
+    facts: Mapped[Facts]  # everything, see studio.jobs.writing.answer
+    created_at: Mapped[datetime]
+
+
 class Job(Base):
     """One piece of work for the owner of the model, and the only truth about how far it is."""
 

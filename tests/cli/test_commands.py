@@ -21,7 +21,7 @@ OUT = ("--out", "nowhere")
 def test_help_names_every_command(command: Command) -> None:
     done = command("--help")
     assert done.returncode == 0
-    for name in ("serve", "worker", "migrate", "generate", "measure", "models", "doctor"):
+    for name in ("serve", "worker", "migrate", "generate", "lm", "measure", "models", "doctor"):
         assert name in done.stdout
 
 
@@ -69,6 +69,23 @@ def test_a_refusal_comes_before_torch_is_loaded() -> None:
     assert done.stdout.split() == ["2", "False"]
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--lm", "x"), "lm must come with --think, got 'x'"),
+        (("--lm-temperature", "0.5"), "lm_temperature must come with --think"),
+        (("--think", "--lm-temperature", "3"), "lm_temperature must be from 0 to 2, got 3.0"),
+        (("--think", "--lm-chunk-size", "0"), "lm_batch_chunk_size must be a whole number from 1 to 32, got 0"),
+        (("--think", "--task", "cover", "--source", "a.wav"), "think must be left out of task cover"),
+    ],
+)
+def test_think_refuses_with_field_rule_and_value(
+    arguments: tuple[str, ...], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["generate", "--caption", "x", *arguments, *OUT]) == 2
+    assert said in capsys.readouterr().err
+
+
 def test_lyrics_come_from_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "song.txt"
     file.write_bytes(b"\xff\xfe")
@@ -91,9 +108,15 @@ def test_migrate_makes_the_database_twice(own_data: Path, capsys: pytest.Capture
     assert "up to date" in capsys.readouterr().out
 
 
-def test_serve_refuses_what_it_can_not_do(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["serve", "--init-llm"]) == 2
-    assert "the language model arrives with a later release" in capsys.readouterr().err
+def test_serve_refuses_what_it_can_not_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("STUDIO_MODELS_DIR", str(tmp_path))
+    monkeypatch.setenv("STUDIO_CHECKPOINTS_DIR", str(tmp_path / "none"))
+    assert main(["serve", "--init-llm"]) == 1
+    assert f"no usable language model in {tmp_path}" in capsys.readouterr().err
+    assert main(["serve", "--lm", "acestep-5Hz-lm-4B"]) == 1
+    assert "no language model called 'acestep-5Hz-lm-4B'" in capsys.readouterr().err
     assert main(["serve", "--port", "99999"]) == 2
     assert "port must be from 1 to 65535, got 99999" in capsys.readouterr().err
 

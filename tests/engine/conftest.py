@@ -50,8 +50,11 @@ def build_tokenizer() -> PreTrainedTokenizerFast:
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token=END, eos_token=END)
 
 
-def build_pipeline(*, turbo: bool) -> AceStepPipeline:
-    """Random weights, seeded; diffusers' own pipeline is only used to save them in its layout."""
+def build_pipeline(*, turbo: bool, levels: list[int] | None = None) -> AceStepPipeline:
+    """Random weights, seeded; diffusers' own pipeline is only used to save them in its layout.
+
+    `levels` make another codebook than the published one.
+    """
     torch.manual_seed(0)
     tokenizer = build_tokenizer()
     condition_encoder = AceStepConditionEncoder(
@@ -95,15 +98,15 @@ def build_pipeline(*, turbo: bool) -> AceStepPipeline:
         text_encoder=Qwen3Model(text_config),
         tokenizer=tokenizer,
         scheduler=FlowMatchEulerDiscreteScheduler(num_train_timesteps=1, shift=1.0),
-        audio_tokenizer=AceStepAudioTokenizer(fsq_dim=WIDTH, **pooled),
+        audio_tokenizer=AceStepAudioTokenizer(fsq_dim=WIDTH, fsq_input_levels=levels, **pooled),
         audio_token_detokenizer=AceStepAudioTokenDetokenizer(**pooled),
     )
 
 
-def save(path: Path, *, turbo: bool) -> Path:
+def save(path: Path, *, turbo: bool, levels: list[int] | None = None) -> Path:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        build_pipeline(turbo=turbo).save_pretrained(path)
+        build_pipeline(turbo=turbo, levels=levels).save_pretrained(path)
     index = path / "model_index.json"
     stated = json.loads(index.read_text()) | {"studio": {"default_duration": 10.0}}
     index.write_text(json.dumps(stated))

@@ -12,9 +12,12 @@ import soundfile
 from studio.engine.audio.shape import Audio
 from studio.engine.edits import Complete, Cover, Extract, Lego, Repaint, RepaintMode, SourceRequest
 from studio.engine.engine import Engine
+from studio.engine.listening import audio_codes
 from studio.engine.requests import Output, Request, TextToMusic, Track
+from studio.engine.run import Run
 from studio.engine.sampling import Guidance, Method, Retake, Sampling, Solver, WaveletCorrection
-from studio.errors import AudioError, InvalidRequest
+from studio.errors import AudioError, Cancelled, InvalidRequest
+from tests.engine.conftest import save
 
 RATE = 2400  # Hz, of the tiny checkpoints
 SECONDS = 12.3
@@ -29,6 +32,12 @@ def song(tmp_path_factory: pytest.TempPathFactory) -> Path:
     audio = rng.uniform(-0.5, 0.5, (round(SECONDS * RATE), 2)) * (np.arange(round(SECONDS * RATE)) % 600 < 300)[:, None]
     soundfile.write(path, audio.astype(np.float32), RATE, subtype="FLOAT")
     return path
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Engine:
+    """A turbo checkpoint that knows 40 codes."""
+    return Engine.load(save(tmp_path_factory.mktemp("small") / "tiny-40", turbo=True, levels=[8, 5]), device="cpu")
 
 
 def read(path: Path) -> Audio:
@@ -147,6 +156,35 @@ def test_audio_codes_decide_length_and_sound(engine: Engine) -> None:
     first, other = play(5), play(1234)
     assert first.shape[1] == 60 * 5 * 96
     assert not np.allclose(first, other, atol=1e-3)
+
+
+def test_codes_outside_the_checkpoints_codebook_are_refused(small: Engine) -> None:
+    assert (small.spec.codes, small.spec.codebook) == (True, 40)
+    with pytest.raises(InvalidRequest, match=r"audio_codes must be whole numbers from 0 to 39 with tiny-40, got 40"):
+        small.generate(TextToMusic(caption="x", audio_codes=(39, 40, 1), seeds=(1,), sampling=STEPS))
+
+
+def test_audio_becomes_codes_that_can_be_played(small: Engine, song: Path) -> None:
+    codes = small.to_codes(song)
+    assert len(codes) == 62  # 307.5 frames, five a code
+    assert set(codes) <= set(range(40))
+    assert codes == small.to_codes(song)
+    take = small.generate(TextToMusic(caption="x", audio_codes=codes, seeds=(1,), sampling=STEPS))[0]
+    assert take.effective["duration"] == pytest.approx(62 / 5)
+    with pytest.raises(Cancelled):
+        small.to_codes(song, Run(cancelled=lambda: True))
+
+
+def test_audio_that_can_not_become_codes_is_explained(engine: Engine, small: Engine, tmp_path: Path) -> None:
+    silent = tmp_path / "silent.wav"
+    soundfile.write(silent, np.zeros((RATE * 11, 2)), RATE)
+    with pytest.raises(AudioError, match=r"silent\.wav is silent: there is nothing to turn into codes"):
+        small.to_codes(silent)
+    with pytest.raises(AudioError, match=r"nowhere\.wav"):
+        small.to_codes(tmp_path / "nowhere.wav")
+    bare = replace(engine._loaded, spec=replace(engine.spec, codes=False))
+    with pytest.raises(InvalidRequest, match="model must be one with an audio tokenizer"):
+        audio_codes(bare, silent, lambda tile: None)
 
 
 def test_a_reference_changes_the_timbre_and_not_the_batch_rule(engine: Engine, song: Path, tmp_path: Path) -> None:

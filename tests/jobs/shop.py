@@ -8,6 +8,7 @@ from studio.config import Settings
 from studio.engine.snapshot import settings_of
 from studio.jobs.queue import Queue
 from studio.jobs.recovery import Recovery
+from studio.jobs.resident_lm import LmFactory, load_planner
 from studio.jobs.spec import Generate, Payload
 from studio.jobs.worker import Worker
 from studio.storage.artifacts import ArtifactStore
@@ -37,8 +38,15 @@ class Shop:
     def recovery(self) -> Recovery:
         return Recovery(self.database, self.artifacts, self.clock)
 
-    def worker(self, garage: Garage) -> Worker:
-        return Worker(self.settings, self.database, engine_factory=garage, clock=self.clock, poll_seconds=0.02)
+    def worker(self, garage: Garage, desk: LmFactory = load_planner) -> Worker:
+        return Worker(
+            self.settings,
+            self.database,
+            engine_factory=garage,
+            lm_factory=desk,
+            clock=self.clock,
+            poll_seconds=0.02,
+        )
 
     def submit(self, payload: Payload, priority: int = 0) -> str:
         self.clock.advance(1)

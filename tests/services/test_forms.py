@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from studio.engine.sampling import MAX_SEED
+from studio.engine.thinking import Thinking
 from studio.errors import InvalidRequest
-from studio.services.forms import DEFAULTS, audio_format, build_request, complete_form
+from studio.services.forms import DEFAULTS, audio_format, auto_score, build_request, build_thinking, complete_form
 from studio.services.seeds import seeds_for
 
 SONG = {"caption": "calm piano"}
@@ -55,6 +56,26 @@ SONG = {"caption": "calm piano"}
         ({"seed": str(2**32)}, "seed", str(2**32)),
         ({"seed": "٣"}, "seed", "٣"),
         ({"seed": "9" * 5000}, "seed", "9" * 5000),
+        ({"audio_codes": "<|audio_code_1|> and"}, "audio_codes", "and"),
+        ({"audio_codes": "<|audio_code_64000|>"}, "audio_codes", 64000),
+        ({"audio_codes": [1, 2]}, "audio_codes", [1, 2]),
+        ({"audio_cover_strength": 1.1}, "audio_cover_strength", 1.1),
+        ({"audio_cover_strength": ""}, "audio_cover_strength", ""),
+        ({"thinking": "yes"}, "thinking", "yes"),
+        ({"use_cot_metas": 1}, "use_cot_metas", 1),
+        ({"formatted": None}, "formatted", None),
+        ({"lm_temperature": 2.1}, "lm_temperature", 2.1),
+        ({"lm_temperature": ""}, "lm_temperature", ""),
+        ({"lm_top_k": -1}, "lm_top_k", -1),
+        ({"lm_top_k": 1.5}, "lm_top_k", 1.5),
+        ({"lm_top_p": "1.1"}, "lm_top_p", 1.1),
+        ({"lm_cfg_scale": 0.9}, "lm_cfg_scale", 0.9),
+        ({"lm_negative_prompt": "x" * 512}, "lm_negative_prompt", 512),
+        ({"lm_batch_chunk_size": 33}, "lm_batch_chunk_size", 33),
+        ({"lm_batch_chunk_size": None}, "lm_batch_chunk_size", None),
+        ({"allow_lm_batch": "on"}, "allow_lm_batch", "on"),
+        ({"auto_score": "yes"}, "auto_score", "yes"),
+        ({"score_scale": 0}, "score_scale", 0),
         ({"tempo": 120}, "form", "tempo"),
     ],
 )
@@ -63,6 +84,8 @@ def test_broken_rule_is_named(form: dict[str, object], field: str, value: object
         whole = complete_form({**SONG, "use_random_seed": False, **form})
         audio_format(whole)
         build_request(whole)
+        build_thinking(whole)
+        auto_score(whole)
     assert caught.value.field == field
     if value is not None:
         assert caught.value.value == value
@@ -96,6 +119,18 @@ def test_defaults_leave_every_choice_to_the_checkpoint() -> None:
     assert (request.sampling.steps, request.sampling.shift, request.duration) == (None, None, None)
     assert len(request.seeds) == DEFAULTS["batch_size"]
     assert json.loads(json.dumps(complete_form(SONG))) == {**DEFAULTS, **SONG}
+
+
+def test_settings_of_the_language_model_are_the_engines_own_by_default() -> None:
+    assert build_thinking(complete_form({**SONG, "thinking": True})) == Thinking()
+    form = {"lm_top_k": "", "lm_top_p": "0.5", "use_cot_caption": False, "constrained_decoding_debug": True}
+    asked = build_thinking(complete_form({**SONG, **form}))
+    assert (asked.codes, asked.draw.top_k, asked.draw.top_p, asked.caption, asked.debug) == (False, 0, 0.5, False, True)
+
+
+def test_codes_of_the_box_become_numbers() -> None:
+    form = complete_form({**SONG, "audio_codes": "<|audio_code_1|> <|audio_code_63999|>\n"})
+    assert build_request(form).audio_codes == (1, 63999)
 
 
 @pytest.mark.parametrize(
