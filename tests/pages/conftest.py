@@ -25,6 +25,7 @@ from studio.engine.snapshot import settings_of
 from studio.services import Studio, open_studio
 from studio.services.views import WorkerState
 from studio.ui import runtime
+from tests.jobs.writers import Desk
 from tests.pages.play import MODEL, wait_for
 
 PARTS = {  # folder -> config and weights file of a checkpoint that passes every check and holds nothing
@@ -112,6 +113,9 @@ class FakeEngine:
             for seed in request.seeds
         ]
 
+    def to_codes(self, source: Path, run: Run) -> tuple[int, ...]:
+        return (5, 6, 7)
+
     def unload(self) -> None:
         pass
 
@@ -143,7 +147,7 @@ def studio(settings: Settings, conductor: Conductor, monkeypatch: pytest.MonkeyP
 
     st.cache_resource.clear()
     st.cache_data.clear()
-    monkeypatch.setattr(runtime, "open_studio", partial(open_studio, engine_factory=load))
+    monkeypatch.setattr(runtime, "open_studio", partial(open_studio, engine_factory=load, lm_factory=Desk()))
     monkeypatch.setattr(runtime, "_chosen", [settings])
     yield runtime.studio()
     conductor.go.set()
