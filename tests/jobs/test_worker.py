@@ -36,9 +36,9 @@ def _serving(worker: Worker) -> Iterator[threading.Thread]:
 
 
 def _until(condition: Callable[[], bool]) -> None:
-    deadline = monotonic() + 5
+    deadline = monotonic() + 60
     while not condition():
-        assert monotonic() < deadline, "waited 5 s for nothing"
+        assert monotonic() < deadline, "waited a minute for nothing"
         sleep(0.005)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -47,6 +48,7 @@ class Conductor:
         self.go.set()
         self.hold_at = 0  # step of the diffusion before which the engine waits for `go`
         self.failing: Exception | None = None
+        self.codes = False  # whether the checkpoint has an audio tokenizer
         self.limits: dict[str, object] = {}  # what the engine says of its tier
         self.load_failing: Exception | None = None
 
@@ -143,7 +145,7 @@ def studio(settings: Settings, conductor: Conductor, monkeypatch: pytest.MonkeyP
     def load(name: str, setup: Setup, given: Settings, run: Run) -> FakeEngine:
         if conductor.load_failing:
             raise conductor.load_failing
-        return FakeEngine(conductor, spec_for(given.models_dir / name))
+        return FakeEngine(conductor, replace(spec_for(given.models_dir / name), codes=conductor.codes))
 
     st.cache_resource.clear()
     st.cache_data.clear()

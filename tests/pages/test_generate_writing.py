@@ -8,6 +8,7 @@ from streamlit.testing.v1 import AppTest
 from studio.services import Studio
 from studio.services.views import LmView
 from tests.jobs.writers import CAPTION
+from tests.pages.conftest import Conductor
 from tests.pages.play import MODEL, texts, wait_for
 from tests.pages.test_generate_controls import np, wav
 from tests.pages.test_generate_page import GENERATE, fill, open_generate
@@ -16,8 +17,9 @@ LM = "acestep-5Hz-lm-0.6B"
 
 
 @pytest.fixture
-def writing(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> Studio:
+def writing(studio: Studio, conductor: Conductor, monkeypatch: pytest.MonkeyPatch) -> Studio:
     """The studio with both models loaded."""
+    conductor.codes = True
     monkeypatch.setattr("studio.services.models.Models.language_models", lambda self: [LmView(name=LM)])
     studio.start_worker()
     job = studio.generation.initialize(MODEL, init_llm=True, lm_name=LM)
