@@ -32,6 +32,8 @@ from studio.engine.run import Run
 if TYPE_CHECKING:  # needs torch, which only running a model does
     from studio.engine.lm.planner import Planner
 
+_LONG = ("audio_codes", "log", "lm_notes")  # notes go to stderr
+
 
 def add_to(commands: Commands[argparse.ArgumentParser]) -> None:
     """Add lm to the command line."""
@@ -208,7 +210,7 @@ def _describe(args: argparse.Namespace, seed: int, found: Description) -> int:
 
 
 def _show(args: argparse.Namespace, row: Mapping[str, object]) -> None:
-    """Print a result as JSON, or its values one a line, texts of many lines last."""
+    """Print a result as JSON, or its values one a line, texts of many lines last and without codes and log."""
     if args.json:
         print(json.dumps(row))
         return
@@ -216,7 +218,7 @@ def _show(args: argparse.Namespace, row: Mapping[str, object]) -> None:
         print(note, file=sys.stderr)
     texts = {name: value for name, value in row.items() if isinstance(value, str) and "\n" in value}
     for name, value in row.items():
-        if name not in texts and name not in ("lm_notes", "log"):
+        if name not in texts and name not in _LONG:
             print(f"{name:22} {value}")
     for name, text in texts.items():
         print(f"\n{name}:\n{text}")

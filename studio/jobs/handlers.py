@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 
@@ -72,11 +73,10 @@ class Handlers:
 
     def _write(self, payload: Write, lease: Lease, run: Run) -> None:
         found = answer(self._lm.require(payload.lm, run), payload.ask, run)
-        if not payload.take_id:
-            with lease.complete(found):
-                return
-        with lease.complete({**found, "take_id": payload.take_id}) as session:
-            if session.get(models.Take, payload.take_id) is not None:  # it may have been deleted meanwhile
+        if payload.take_id:
+            found["take_id"] = payload.take_id
+        with lease.complete(found) as session:
+            if session.get(models.Take, payload.take_id) is not None:  # a scored take may be deleted meanwhile
                 session.merge(self._score_row(payload.take_id, found))
 
     def _encode(self, payload: Encode, lease: Lease, run: Run) -> None:
@@ -107,25 +107,23 @@ class Handlers:
 
     def _scored(self, payload: Generate, takes: list[Take], run: Run) -> tuple[list[Take], list[models.Facts | None]]:
         """Score takes when that was asked for; one that can't be scored says why and fails nothing."""
-        sensitivity, lm = payload.score, payload.lm
-        if sensitivity is None:
+        if payload.score is None:
             return takes, [None] * len(takes)
         told, scores = list[Take](), list[models.Facts | None]()
         for take in takes:
             found: list[models.Facts] = []
-
-            def score(take: Take = take, found: list[models.Facts] = found) -> None:
-                request = score_request(take.requested, take.effective, sensitivity)
-                if lm is None:
-                    raise ModelNotReady("no language model is loaded")
-                found.append(answer(self._lm.require(lm, run), request, run))
-
-            error = outcome(score)
+            error = outcome(partial(self._score, payload, payload.score, take, run, found))
             if isinstance(error, Cancelled | LeaseLost):
                 raise error
             told.append(take if error is None else _with_note(take, f"not scored: {error}"))
             scores.append(found[0] if found else None)
         return told, scores
+
+    def _score(self, payload: Generate, sensitivity: float, take: Take, run: Run, found: list[models.Facts]) -> None:
+        request = score_request(take.requested, take.effective, sensitivity)
+        if payload.lm is None:
+            raise ModelNotReady("no language model is loaded")
+        found.append(answer(self._lm.require(payload.lm, run), request, run))
 
     def _store(
         self,
@@ -148,7 +146,7 @@ class Handlers:
                 session.add(row)
                 if (score := scores[index]) is not None:
                     session.flush()
-                    session.add(self._score_row(row.id, score))
+                    session.add(self._score_row(row.id, {**score, "take_id": row.id}))
 
     def _score_row(self, take_id: str, found: models.Facts) -> models.QualityScore:
         total = float(str(found["score"]))

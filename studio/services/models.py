@@ -151,5 +151,5 @@ def _loaded(worker: Worker) -> ModelView:
         shift=facts["shift"],
         duration=facts["duration"],
         max_duration=facts["max_duration"],
-        codebook=int(facts["codebook"]),
+        codebook=int(facts.get("codebook", 0)),
     )

@@ -16,8 +16,9 @@ from studio.jobs.spec import Encode, Generate, Initialize, LanguageModel, Payloa
 from studio.storage.states import JobState, WorkerState
 from tests.jobs.fakes import Garage, song
 from tests.jobs.shop import Shop
-from tests.jobs.test_worker import ENDED, _serving, _until
+from tests.jobs.test_worker import ENDED, _serving
 from tests.jobs.writers import CAPTION, Desk, HearingEngine
+from tests.services.conftest import until
 
 LM = LanguageModel(name="lm", backend="vllm", fallback=True)
 THINK = Generate(
@@ -40,7 +41,7 @@ def finish(shop: Shop, desk: Desk, *payloads: Payload, garage: Garage | None = N
     job_ids = [shop.submit(payload) for payload in payloads]
     worker = shop.worker(garage or Garage(), desk)
     with _serving(worker):
-        _until(lambda: all(shop.job(job_id).state in ENDED for job_id in job_ids))
+        until(lambda: all(shop.job(job_id).state in ENDED for job_id in job_ids))
     return job_ids
 
 
@@ -102,7 +103,7 @@ def test_cancel_while_it_thinks(shop: Shop, phase: int) -> None:
 
     job_ids.append(shop.submit(THINK))
     with _serving(shop.worker(Garage(), Desk(cancel))):
-        _until(lambda: shop.job(job_ids[0]).state in ENDED)
+        until(lambda: shop.job(job_ids[0]).state in ENDED)
     assert shop.job(job_ids[0]).state == JobState.CANCELLED
     assert len(steps) == phase + 1
     assert shop.takes() == []
@@ -141,7 +142,7 @@ def test_the_row_tells_of_both_models_and_one_failure_is_not_the_others(shop: Sh
 
     def initialize(**lm: object) -> None:
         job_id = shop.submit(Initialize(model="fake", **lm))  # type: ignore[arg-type]
-        _until(lambda: shop.job(job_id).state in ENDED)
+        until(lambda: shop.job(job_id).state in ENDED)
         assert shop.job(job_id).state == JobState.DONE
         assert (shop.job(job_id).effective or {})["lm"] == told()[2]
 
@@ -164,7 +165,7 @@ def test_the_language_model_of_the_settings_is_loaded_at_start(shop: Shop) -> No
     object.__setattr__(shop.settings, "model", "fake")
     desk = Desk()
     with _serving(shop.worker(Garage(), desk)):
-        _until(lambda: bool(desk.built))
+        until(lambda: bool(desk.built))
     assert desk.built[0].wanted == LanguageModel(name="lm")
     assert desk.built[0].unloaded
 
@@ -178,4 +179,4 @@ def test_auto_without_any_language_model_says_so(shop: Shop) -> None:
                 row = best_worker(session, shop.clock, 30)
             return row is not None and "no usable language model" in str(row.loaded.get("lm"))
 
-        _until(failed)
+        until(failed)

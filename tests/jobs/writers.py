@@ -22,7 +22,7 @@ CAPTION = "A calm piano song that slowly builds."
 
 
 class FakeWriter:
-    """Chooses 60 + seed % 100 beats a minute, and codes that are the seed."""
+    """Chooses 60 + seed % 100 beats a minute, and codes that are the seed's last three digits."""
 
     codebook = 64_000
 
@@ -94,7 +94,7 @@ class FakeWriter:
         facts = Facts(**{**told_facts(values).known(), **{name: choice[name] for name in asked}})
         codes: tuple[int, ...] = ()
         if request.make_codes:
-            codes = (seed,) * count_for(request.duration or facts.duration or 10)
+            codes = (seed % 1000,) * count_for(request.duration or facts.duration or 10)
         filled = fill_plan(request, facts, codes, bool(asked))
         own = {key: value for key, value in self.status().items() if key in ("lm_model", "lm_backend")}
         effective = {**filled.settings, **own, "lm_notes": [*self.notes, *filled.notes]}
