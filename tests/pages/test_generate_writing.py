@@ -49,6 +49,8 @@ def test_a_sentence_becomes_a_song_to_generate(app: AppTest, writing: Studio) ->
     assert app.session_state["create.formatted"] is True
     assert app.checkbox("create.thinking").value is True
     assert not app.button(GENERATE).disabled
+    app.checkbox("create.use_random_seed").set_value(False).run()
+    app.text_input("create.seed").set_value("11, 12")  # the stand-in writes seeds as codes, and these are codes
     app.button(GENERATE).click().run()
     settle(app, writing)
     batch = writing.library.batches()[0]
