@@ -30,7 +30,7 @@ with left:
         words.guidance()
     sources.panel(status)
     start.switches(status)
-    start.button(status, limits, mode)
+    start.generate(status, limits, mode)
 with right:
     facts.panel(status.model, limits)
     with st.expander(_("Task")):

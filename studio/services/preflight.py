@@ -63,7 +63,7 @@ class Preflight:
         return self._outlook(request, thinking, status.model, status)
 
     def _outlook(self, request: TextToMusic, thinking: Thinking, model: ModelView, status: StatusView) -> PreflightView:
-        times = self._times(request, model.name, status.device)
+        times = self._times(request, thinking, model.name, status.device)
         seconds = median(times) if times else None
         known = self._models.spec(model.name)
         if known is None:
@@ -93,12 +93,12 @@ class Preflight:
             notes=effective.notes,
         )
 
-    def _times(self, request: TextToMusic, model: str, device: str) -> list[float]:
+    def _times(self, request: TextToMusic, thinking: Thinking, model: str, device: str) -> list[float]:
         """Return the seconds that like batches of this machine took, newest first."""
         wanted = settings_of(request)
         place = Take.effective["device"].as_string()
         query = (
-            select(Batch.request, Take.timings)
+            select(Batch.request, Batch.form, Take.timings)
             .join(Take, Take.batch_id == Batch.id)
             .where(Batch.model == model, Take.index == 0, or_(place == device, place.is_(None)))
             .order_by(Batch.created_at.desc())
@@ -106,5 +106,9 @@ class Preflight:
         )
         with self._database.read() as session:
             rows = session.execute(query).all()
-        found = [timings for asked, timings in rows if all(asked.get(key) == wanted.get(key) for key in _SAME)]
+        found = [
+            timings
+            for asked, form, timings in rows
+            if form.get("thinking") == thinking.codes and all(asked.get(key) == wanted.get(key) for key in _SAME)
+        ]
         return [float(wall) for timings in found if isinstance(wall := timings.get("wall"), int | float)]

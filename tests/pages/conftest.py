@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -26,6 +27,7 @@ from studio.engine.snapshot import settings_of
 from studio.services import Studio, open_studio
 from studio.services.views import WorkerState
 from studio.ui import runtime
+from tests.jobs.writers import Desk
 from tests.pages.play import MODEL, wait_for
 
 PARTS = {  # folder -> config and weights file of a checkpoint that passes every check and holds nothing
@@ -47,6 +49,7 @@ class Conductor:
         self.go.set()
         self.hold_at = 0  # step of the diffusion before which the engine waits for `go`
         self.failing: Exception | None = None
+        self.codes = False  # whether the checkpoint has an audio tokenizer
         self.limits: dict[str, object] = {}  # what the engine says of its tier
         self.load_failing: Exception | None = None
 
@@ -113,6 +116,9 @@ class FakeEngine:
             for seed in request.seeds
         ]
 
+    def to_codes(self, source: Path, run: Run) -> tuple[int, ...]:
+        return (5, 6, 7)
+
     def unload(self) -> None:
         pass
 
@@ -140,11 +146,11 @@ def studio(settings: Settings, conductor: Conductor, monkeypatch: pytest.MonkeyP
     def load(name: str, setup: Setup, given: Settings, run: Run) -> FakeEngine:
         if conductor.load_failing:
             raise conductor.load_failing
-        return FakeEngine(conductor, spec_for(given.models_dir / name))
+        return FakeEngine(conductor, replace(spec_for(given.models_dir / name), codes=conductor.codes))
 
     st.cache_resource.clear()
     st.cache_data.clear()
-    monkeypatch.setattr(runtime, "open_studio", partial(open_studio, engine_factory=load))
+    monkeypatch.setattr(runtime, "open_studio", partial(open_studio, engine_factory=load, lm_factory=Desk()))
     monkeypatch.setattr(runtime, "_chosen", [settings])
     yield runtime.studio()
     conductor.go.set()

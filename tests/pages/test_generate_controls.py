@@ -60,7 +60,7 @@ def test_turbo_hides_guidance_and_base_shows_it(app: AppTest, base: Studio) -> N
     form = base.library.batches()[0].form
     assert (form["guidance_scale"], form["use_adg"], form["cfg_interval_start"]) == (8.0, True, 0.2)
     base.generation.initialize(MODEL)
-    wait_for(lambda: base.status().model is not None and base.status().model.name == MODEL)
+    wait_for(lambda: not base.generation.active())
     app.run()
     assert not guidance & keys(app)
     assert app.slider("create.inference_steps").max == 20

@@ -50,16 +50,28 @@ def checkbox(name: str, help_text: str, *, reason: str = "") -> None:
 def slider(name: str, step: float, help_text: str, *, words: str = "", reason: str = "", form: str = "%.2f") -> None:
     """Draw a slider of the registry over its whole range; with a `reason` it is disabled and says why."""
     field = FIELDS[name]
-    whole = isinstance(field.default, int)
-    low, high = field.low or 0, field.high or 0
-    st.slider(
-        words or _(field.label),
-        int(low) if whole else float(low),
-        int(high) if whole else float(high),
-        step=int(step) if whole else float(step),
-        format="%d" if whole else form,
-        key=key(name),
-        disabled=fields.closed(name, bool(reason)),
-        help=f"{help_text} {reason}".strip(),
-        persist_state="session",
-    )
+    low, high = field.low or 0.0, field.high or 0.0
+    label, told, off = words or _(field.label), f"{help_text} {reason}".strip(), fields.closed(name, bool(reason))
+    if isinstance(field.default, int):
+        st.slider(
+            label,
+            int(low),
+            int(high),
+            step=int(step),
+            key=field.key,
+            disabled=off,
+            help=told,
+            persist_state="session",
+        )
+    else:
+        st.slider(
+            label,
+            float(low),
+            float(high),
+            step=float(step),
+            format=form,
+            key=field.key,
+            disabled=off,
+            help=told,
+            persist_state="session",
+        )

@@ -7,8 +7,7 @@ import subprocess
 from dataclasses import dataclass
 from functools import lru_cache
 
-from studio.engine.memory import DeviceMemory, Tier
-from studio.services.views import StatusView
+from studio.engine.memory import DeviceMemory
 
 SIZES = (4, 6, 8, 12, 16, 20, 24, 32)  # GB one can play
 _QUERY = ("--query-gpu=name,memory.total", "--format=csv,noheader,nounits")
@@ -44,8 +43,3 @@ def memory(device: str, played: float | None) -> DeviceMemory:
         return DeviceMemory(kind=kind, total=played, free=played, simulated=True)
     size = found.gigabytes if found else 0.0
     return DeviceMemory(kind=kind if found else "cpu", total=size, free=size)
-
-
-def tier_of(status: StatusView, device: str, played: float | None) -> Tier:
-    """Return the tier whose defaults apply."""
-    return memory(device, played).tier

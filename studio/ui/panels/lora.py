@@ -46,6 +46,15 @@ def row(status: StatusView) -> None:
         on_click=_unload,
         width="stretch",
     )
+    _strength(status, loaded)
+    if error := st.session_state.pop(_ERROR, None):
+        notices.show(error)
+    st.caption(_words(status, loaded))
+    if str(status.loaded.get("quantization", "none")) != "none":
+        _quantized()
+
+
+def _strength(status: StatusView, loaded: Mapping[str, object] | None) -> None:
     use, scale = st.columns([1, 3], vertical_alignment="center")
     use.checkbox(
         _("Use LoRA"),
@@ -65,20 +74,6 @@ def row(status: StatusView) -> None:
         on_change=_weigh,
         args=[bool(loaded)],
     )
-    if error := st.session_state.pop(_ERROR, None):
-        notices.show(error)
-    st.caption(_words(status, loaded))
-    if str(status.loaded.get("quantization", "none")) != "none":
-        _quantized()
-
-
-def summary(status: StatusView) -> str:
-    """Name the adapter and its scale for the badge; "none" without one."""
-    loaded = _loaded(status)
-    if loaded is None:
-        return _("none")
-    on = f"{loaded['scale']:g}" if status.loaded.get("use_lora") else _("off")
-    return f"{loaded['name']} ({on})"
 
 
 def _words(status: StatusView, loaded: Mapping[str, object] | None) -> str:

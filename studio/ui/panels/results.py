@@ -22,6 +22,7 @@ def panel(status: StatusView) -> None:
     place = studio().results.place(st.session_state.get(_VIEW))
     if place is None:
         return
+    st.session_state[_VIEW] = place.batch_id  # a batch prepared ahead must not take the place of what is looked at
     ahead = studio().results.ahead()
     _ways(place, status)
     _next_status(ahead, place, status)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from studio.engine.memory import LM_SIZES
+from studio.engine.memory import LM_SIZES, Tier
 from studio.engine.setup import Attention, Quantization, Setup
 from studio.errors import StudioError
 from studio.i18n import N_
@@ -284,7 +284,7 @@ def _value(value: object) -> str:
     return _("off") if value in (None, "") else f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _tier() -> hardware.Tier:
+def _tier() -> Tier:
     return hardware.memory(st.session_state["service.device"], st.session_state["service.played"] or None).tier
 
 

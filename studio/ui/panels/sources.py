@@ -73,6 +73,8 @@ def _source(status: StatusView) -> None:
 def _why_no_codes(status: StatusView, source: Upload | None) -> str:
     if not status.ready or status.model is None:
         return _("Initialize a model first: it is what hears the source.")
+    if not status.model.codebook:
+        return _("This model has no audio tokenizer, so it can't write codes.")
     if source is None:
         return _("Upload a Source Audio first.")
     return ""

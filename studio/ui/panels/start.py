@@ -41,7 +41,7 @@ def switches(status: StatusView) -> None:
     )
 
 
-def button(status: StatusView, limits: Limits, mode: str) -> None:
+def generate(status: StatusView, limits: Limits, mode: str) -> None:
     """Draw Generate Music with the outlook above it; while it can't be pressed it says why."""
     why_not = _reason(status, mode)
     _outlook(status)

@@ -149,8 +149,8 @@ def lyrics(status: StatusView) -> None:
 def _count(name: str, most: int) -> None:
     """Count the characters; the widget's own limit would cut a pasted text without a word."""
     length = len(st.session_state[key(name)])
-    words = _("{n} of {most} characters").format(n=length, most=most)
-    st.caption(f":red[{words}]" if length > most else words)
+    words = _("{n} of {most} characters") if length <= most else _(":red[{n} of {most} characters: too many]")
+    st.caption(words.format(n=length, most=most))
 
 
 def guidance() -> None:

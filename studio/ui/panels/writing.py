@@ -35,13 +35,13 @@ def receive(longest: float) -> None:
     job_id = st.session_state.get(_JOB)
     if job_id is None:
         return
+    found: Written | None = None
     try:
-        job, found = studio().generation.job(job_id), None
-        if job.active:
+        if studio().generation.job(job_id).active:
             return
         found = studio().writing.result(job_id)
     except NotFound:
-        found = None
+        pass  # the job is gone, and with it what it wrote
     st.session_state.pop(_JOB)
     if found is not None:
         _fill(found, longest)
