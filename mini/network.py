@@ -79,7 +79,7 @@ class Mini(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """Encoder states `[B, L, WIDTH]` and their mask, packed as the condition encoder packs them.
 
-        `references` `[N, REFERENCE_FRAMES, 64]` are what rows `whose` `[N]` of the batch sound like; others get silence.
+        `references` `[N, REFERENCE_FRAMES, 64]` are what rows `whose` `[N]` sound like; the others get silence.
         """
         states = self.text(input_ids=tokens, attention_mask=mask).last_hidden_state
         text = self.condition.text_projector(states)
