@@ -135,7 +135,7 @@ class Trainer:
 
     @torch.no_grad()
     def _follow(self) -> None:
-        rate = max(0.004, 1 / (self.step + 2))
+        rate = max(0.01, 1 / (self.step + 2))
         for kept, new in zip(self.average.parameters(), self.model.parameters(), strict=True):
             kept.lerp_(new, rate)
 
