@@ -95,10 +95,9 @@ class Writing:
     def _write(self, ask: CreateSample | Format | Understand | Score) -> Write:
         if isinstance(ask, Score):
             take = self._take(ask.take_id)
-            request = score_request(take.requested, take.effective, ask.sensitivity)
-            return Write(lm=self._models.ready_lm(), ask=request, take_id=ask.take_id)
-        request = words_request(ask, self._longest())
-        return Write(lm=self._models.ready_lm(), ask=request)
+            scored = score_request(take.requested, take.effective, ask.sensitivity)
+            return Write(lm=self._models.ready_lm(), ask=scored, take_id=ask.take_id)
+        return Write(ask=words_request(ask, self._longest()), lm=self._models.ready_lm())
 
     def _encode(self, ask: ToCodes) -> Encode:
         path = self._artifacts.path(ask.source) if isinstance(ask.source, str) else ask.source
