@@ -10,33 +10,19 @@ import streamlit as st
 from studio.engine.memory import LM_SIZES, Tier
 from studio.engine.setup import Attention, Quantization, Setup
 from studio.errors import StudioError
-from studio.i18n import N_
-from studio.services.views import LmStatusView, ModelView, StatusView, WorkerState
+from studio.i18n import LANGUAGES
+from studio.services.views import ModelView, StatusView, WorkerState
 from studio.ui import jobs, notices
-from studio.ui.panels import hardware, lora
+from studio.ui.panels import hardware, loaded, lora
 from studio.ui.runtime import settings, studio
 from studio.ui.shell import word
-from studio.ui.text import _, plain, seconds
+from studio.ui.text import _, language, plain, seconds
 
 DEVICES = ("auto", "cuda", "mps", "xpu", "cpu")
 BACKENDS = ("pt", "vllm")
 NONE, INT8 = "none", "int8"
 _ALL = ""
 _ERROR = "service.error"
-_TIER = "service.tier_of"  # device and played size whose defaults the switches show
-_LOADED_WORDS = {
-    "device": N_("Device"),
-    "dtype": N_("Number type"),
-    "vae_dtype": N_("VAE number type"),
-    "attention": N_("Attention"),
-    "compiled": N_("Compiled"),
-    "offload_to_cpu": N_("Offload to CPU"),
-    "offload_dit_to_cpu": N_("Offload DiT to CPU"),
-    "quantization": N_("Quantization"),
-    "tier": N_("Tier"),
-    "max_duration": N_("Longest duration"),
-    "max_batch": N_("Largest batch"),
-}
 
 
 def panel(status: StatusView) -> None:
@@ -44,12 +30,13 @@ def panel(status: StatusView) -> None:
     with st.expander(_("Service Configuration"), expanded=not status.ready, icon=":material/tune:"):
         models = _models()
         _seed(models)
+        _language()
         _model_row(models)
         _device_row(models)
         _lm_row()
         _switches()
         _initialize_row(status)
-        _status_box(status)
+        loaded.status_box(status)
         st.divider()
         lora.row(status)
 
@@ -63,6 +50,18 @@ def _found() -> tuple[list[ModelView], list[str]]:
 def _models() -> dict[str, ModelView]:
     root = st.session_state.get("service.root", _ALL)
     return {model.name: model for model in _found()[0] if root in (_ALL, model.folder)}
+
+
+def _language() -> None:
+    """The choice counts for every page of the session; until there is one, the browser's language does."""
+    st.session_state.setdefault("language", language())
+    st.selectbox(
+        _("UI Language"),
+        list(LANGUAGES),
+        key="language",
+        format_func=lambda code: LANGUAGES[code],
+        persist_state="session",
+    )
 
 
 def _model_row(models: Mapping[str, ModelView]) -> None:
@@ -233,55 +232,6 @@ def _initialize_row(status: StatusView) -> None:
     )
     if error := st.session_state.pop(_ERROR, None):
         notices.show(error)
-
-
-def _status_box(status: StatusView) -> None:
-    if status.ready and status.model is not None:
-        words = _("Ready: {name} ({family}) on {device}, {dtype}").format(
-            name=status.model.name, family=status.model.family, device=status.device, dtype=status.dtype
-        )
-        st.success(plain(words) + _details(status.loaded), icon=":material/check_circle:")
-        _lm_status(status.lm)
-    elif status.state == WorkerState.FAILED:
-        st.error(
-            _("The model could not be loaded: {reason}").format(reason=plain(status.error)), icon=":material/error:"
-        )
-    else:
-        st.info(word(status), icon=":material/info:")
-
-
-def _lm_status(lm: LmStatusView) -> None:
-    """Say what became of the language model; its failure is not the DiT's."""
-    if lm.ready:
-        words = _("5Hz LM ready: {name} with {backend} on {device}, {dtype}").format(
-            name=lm.name, backend=lm.backend, device=lm.device, dtype=lm.dtype
-        )
-        st.success(plain(" · ".join([words, *lm.notes])), icon=":material/check_circle:")
-    elif lm.state == "failed":
-        st.error(
-            _("The language model could not be loaded: {reason}").format(reason=plain(lm.error)),
-            icon=":material/error:",
-        )
-
-
-def _details(loaded: Mapping[str, object]) -> str:
-    """Write everything the worker says of what it has loaded, one line."""
-    parts = [f"{_(words)}: {plain(_value(loaded[key]))}" for key, words in _LOADED_WORDS.items() if key in loaded]
-    memory, components = loaded.get("memory_gb"), loaded.get("parts")
-    if isinstance(memory, dict):
-        parts.append(_("Memory: {free} of {total} GB free").format(free=memory.get("free"), total=memory.get("total")))
-    if isinstance(components, dict):
-        sizes = ", ".join(f"{name} {size:g} MB" for name, size in components.items())
-        parts.append(_("Parts: {sizes}").format(sizes=plain(sizes)))
-    return "  \n" + " · ".join(parts) if parts else ""
-
-
-def _value(value: object) -> str:
-    if isinstance(value, bool):
-        return _("yes") if value else _("no")
-    if isinstance(value, dict):
-        return ", ".join(_value(item) for item in value.values())
-    return _("off") if value in (None, "") else f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _tier() -> Tier:
