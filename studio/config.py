@@ -18,7 +18,7 @@ _CHOICES: Mapping[str, tuple[str, ...]] = {
     "offload": ("auto", "on", "off"),
     "offload_dit": ("auto", "on", "off"),
     "quantization": ("auto", "none", "int8"),
-    "lm_backend": ("pt", "vllm"),
+    "lm_backend": ("pt", "vllm", "remote"),
     "lm_fallback": ("on", "off"),
 }
 
@@ -39,7 +39,7 @@ class Settings:
     modelscope_endpoint: str = ""  # empty: the public hub
     model: str = ""  # checkpoint to initialise at start; empty: none
     lm: str = ""  # language model to load at start: a name, "auto" for the first found; empty: none
-    lm_backend: str = "pt"  # or vllm
+    lm_backend: str = "pt"  # or vllm, or remote with lm_url
     lm_fallback: str = "off"  # on: pt may take the place of vllm where that can't be used
     device: str = "auto"
     dtype: str = "auto"

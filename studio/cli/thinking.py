@@ -131,5 +131,7 @@ def load_lm(args: argparse.Namespace, settings: Settings, run: Run) -> Planner:
         backend=args.lm_backend or settings.lm_backend,
         device=settings.device,
         fallback=args.lm_fallback or settings.lm_fallback == "on",
+        url=settings.lm_url,
+        api_key=settings.lm_api_key,
         run=run,
     )

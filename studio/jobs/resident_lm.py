@@ -51,6 +51,8 @@ def load_planner(wanted: LanguageModel, settings: Settings, run: Run) -> Languag
         backend=wanted.backend,
         device=wanted.device or settings.device,
         fallback=wanted.fallback,
+        url=settings.lm_url,
+        api_key=settings.lm_api_key,
         dirs=(settings.models_dir, settings.checkpoints_dir),
         run=run,
     )

@@ -38,9 +38,13 @@ def pages(model: ModelView | None) -> None:
         _everything()
 
 
+def _back(trail: list[str]) -> None:
+    trail.pop()
+
+
 def _turn(trail: list[str], last: str | None) -> None:
     with st.container(horizontal=True, horizontal_alignment="center"):
-        st.button(_("Newer"), key="history.newer", on_click=trail.pop, disabled=not trail)
+        st.button(_("Newer"), key="history.newer", on_click=_back, args=[trail], disabled=not trail)
         st.button(
             _("Older"),
             key="history.older",

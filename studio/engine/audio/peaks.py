@@ -17,4 +17,5 @@ def outline(audio: Audio, columns: int = COLUMNS) -> bytes:
     loud = np.abs(audio).max(axis=0)
     starts = np.unique(np.linspace(0, loud.size, columns, endpoint=False).astype(np.int64))
     peaks = np.maximum.reduceat(loud, starts)
-    return np.rint(np.clip(peaks, 0.0, 1.0) * 255).astype(np.uint8).tobytes()
+    drawn: bytes = np.rint(np.clip(peaks, 0.0, 1.0) * 255).astype(np.uint8).tobytes()
+    return drawn

@@ -85,7 +85,7 @@ def read_settings(data: bytes) -> str | None:
         if data[4:8] == b"ftyp":
             return _from_mp4(MP4(stream))
         if data.startswith((b"fLaC", b"OggS")):
-            found = (_comments(data)(stream).tags or {}).get(SETTINGS)
+            found = _comments(data)(stream).get(SETTINGS)
             return str(found[0]) if found else None
         return _from_id3(ID3(stream))
     except ID3NoHeaderError:
@@ -133,6 +133,7 @@ def _write_wave(path: Path, tags: Tags) -> None:
     file = WAVE(path)
     if file.tags is None:
         file.add_tags()
+    assert isinstance(file.tags, ID3)
     _frames(file.tags, tags)
     file.save()
 
@@ -183,5 +184,5 @@ def _from_id3(id3: ID3 | None) -> str | None:
 
 
 def _from_mp4(file: MP4) -> str | None:
-    found = (file.tags or {}).get(_ATOM + SETTINGS)
+    found = file.get(_ATOM + SETTINGS)
     return bytes(found[0]).decode() if found else None

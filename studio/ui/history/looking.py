@@ -104,7 +104,8 @@ def _filters(facets: Facets) -> None:
             format_func=lambda one: names.get(one, _("any")),
             persist_state="session",
         )
-        st.date_input(_("Made between"), value=(), key=_key("days"), persist_state="session")
+        # Nothing chosen is an empty pair, which the stubs forget.
+        st.date_input(_("Made between"), value=(), key=_key("days"), persist_state="session")  # type: ignore[call-overload]
 
 
 def _choose(name: str, label: str, counts: Mapping[str, int], words: Mapping[str, str] | None = None) -> None:

@@ -43,7 +43,7 @@ def let_go() -> None:
 
 def put_away(take_ids: Sequence[str]) -> None:
     """Move takes to the trash and remember them for Undo; a callback."""
-    if attempt(lambda: studio().library.trash.put(take_ids)):
+    if succeeded(lambda: studio().library.trash.put(take_ids)):
         st.session_state[UNDO] = list(take_ids)
         st.session_state[PICKED] = [one for one in picked() if one not in take_ids]
 
@@ -59,8 +59,13 @@ def undo() -> None:
         st.button(_("Undo"), key="history.undo.button", icon=":material/undo:", on_click=_bring_back)
 
 
-def attempt(action: Callable[[], object]) -> bool:
+def attempt(action: Callable[[], object]) -> None:
     """Do what a callback was asked to; a reason it can't be done is shown when the page is drawn."""
+    succeeded(action)
+
+
+def succeeded(action: Callable[[], object]) -> bool:
+    """Do the same and return whether it was done."""
     try:
         action()
     except StudioError as error:
@@ -127,7 +132,7 @@ def _bring_back() -> None:
 
 def _tag(chosen: list[str]) -> None:
     name = str(st.session_state.get("history.bulk.tag") or "")
-    if attempt(lambda: studio().library.tags.add(chosen, name)):
+    if succeeded(lambda: studio().library.tags.add(chosen, name)):
         st.session_state["history.bulk.tag"] = ""
         st.toast(_("Tagged {tag}").format(tag=plain(name)), icon=":material/label:")
 

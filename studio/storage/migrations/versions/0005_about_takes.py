@@ -52,7 +52,7 @@ def _id(name: str) -> sa.Column[str]:
     return sa.Column(name, sa.String(32), nullable=False)
 
 
-def _create_of_a_take(table: str, *columns: sa.Column[object]) -> None:
+def _create_of_a_take(table: str, *columns: sa.schema.SchemaItem) -> None:
     op.create_table(
         table, _id("take_id"), *columns, sa.PrimaryKeyConstraint("take_id", name=f"pk_{table}"), _take(table)
     )
