@@ -47,7 +47,7 @@ class Term:
     excluded: bool
 
 
-def is_ours(name: str | None, kind: str) -> bool:
+def is_ours(name: str | None, kind: str, _parents: object) -> bool:
     """Tell Alembic's comparison of tables to pass the index by: it is no table of the models."""
     return kind != "table" or name is None or not name.startswith(TABLE)
 

@@ -30,7 +30,7 @@ def settings(tmp_path: Path) -> Settings:
 def test_migrated_schema_is_the_models(settings: Settings) -> None:
     migrate(settings)
     with Database(settings.resolved_database_url).engine.connect() as connection:
-        opts = {"compare_type": True, "include_name": lambda name, kind, _parents: words.is_ours(name, kind)}
+        opts = {"compare_type": True, "include_name": words.is_ours}
         context = MigrationContext.configure(connection, opts=opts)
         assert compare_metadata(context, Base.metadata) == []
 

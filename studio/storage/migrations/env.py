@@ -16,7 +16,7 @@ def run() -> None:
         connection=connection,
         target_metadata=Base.metadata,
         compare_type=True,
-        include_name=lambda name, kind, _parents: is_ours(name, kind),
+        include_name=is_ours,
         transactional_ddl=True,
         render_as_batch=True,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import streamlit as st
 
@@ -17,6 +18,7 @@ from studio.ui.text import _, moment, plain, snippet
 EDITED = "history.edited"  # id of the take whose title, tags and collections are being edited
 FAMILY = "history.family"  # id of the take whose family is drawn
 _ROW = 4  # takes side by side
+_KIND: Literal["stars"] = "stars"  # of feedback; a word for Streamlit, not for people
 
 
 def takes(shown: Sequence[TakeView], model: ModelView | None, *, with_head: bool) -> None:
@@ -68,7 +70,7 @@ def _controls(take: TakeView, model: ModelView | None, *, with_settings: bool) -
         st.markdown(f"**{snippet(take.title)}**")
     stars = f"stars.{take.id}"
     st.session_state[stars] = take.rating - 1 if take.rating else None
-    st.feedback("stars", key=stars, on_change=_rate, args=[take.id])
+    st.feedback(_KIND, key=stars, on_change=_rate, args=[take.id])
     if take.tags:
         st.caption(" ".join(f"`{plain(tag)}`" for tag in take.tags))
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
