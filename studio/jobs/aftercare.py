@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from concurrent.futures import Executor, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING
@@ -36,6 +37,7 @@ if TYPE_CHECKING:  # needs torch
 _COLUMNS = (
     "duration bpm bpm_confidence key_scale key_confidence loudness_lufs true_peak_dbtp silence clipped transients"
 ).split()
+PAUSE = 0.2  # seconds between looks at the queue while a take is measured
 Maker = Callable[[Generate, Run], Sequence[Take]]
 
 
@@ -50,6 +52,7 @@ class Aftercare:
     settings: Settings
     clock: Clock
     make: Maker
+    measuring: Executor = field(default_factory=lambda: ThreadPoolExecutor(1, "studio-measure"))
 
     def measure(self, payload: Measure, lease: Lease, run: Run) -> None:
         """Measure every take of a batch that has no measurement; gives way to jobs that somebody waits for.
@@ -59,9 +62,11 @@ class Aftercare:
         takes = self._unmeasured(payload.batch_id)
         for done, take in enumerate(takes):
             run.step(Phase.READING, done, len(takes))
-            if self.queue.others_wait():
-                raise Cancelled("somebody waits, so measuring is put off")
-            self._measure(take)
+            measured = self.measuring.submit(self._measure, take)
+            while not wait([measured], PAUSE).done:
+                self._give_way()
+            measured.result()
+            self._give_way()
         with lease.complete({"measured": len(takes)}):
             pass
 
@@ -110,6 +115,11 @@ class Aftercare:
         with lease.complete({"verdicts": [one.verdict.value for one in found]}) as session:
             for take, alike in zip(stored, found, strict=True):
                 session.add(self._replayed(take, alike, session.get(models.Environment, take.id), now))
+
+    def _give_way(self) -> None:
+        """A measurement that has begun goes on beside the job that somebody waits for, and is stored all the same."""
+        if self.queue.others_wait():
+            raise Cancelled("somebody waits, so measuring is put off")
 
     def _unmeasured(self, batch_id: str) -> list[models.Take]:
         measured = select(models.Measurement.take_id)
