@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
-from studio.errors import InvalidRequest
+from studio.engine.audio.tags import read_settings
+from studio.errors import AudioError, InvalidRequest
 from studio.services.forms import AUTO, DEFAULTS
 from studio.services.uploads import Uploads
 
@@ -24,7 +25,7 @@ class Parameters:
     def read(self, content: bytes) -> tuple[dict[str, object], list[str]]:
         """Return the form a JSON file describes, and the names of uploads it speaks of that are gone.
 
-        Raises InvalidRequest for a file that holds no JSON object.
+        An audio file of this studio carries the same JSON. Raises InvalidRequest for a file that holds no JSON object.
         """
         form = form_from(_parse(content))
         reference = form["reference_audio"]
@@ -50,12 +51,27 @@ def form_from(settings: Mapping[str, object]) -> dict[str, object]:
 
 def _parse(content: bytes) -> Mapping[str, object]:
     try:
-        found = json.loads(content[: MAX_BYTES + 1])
+        found = json.loads(_text(content)[: MAX_BYTES + 1])
     except (ValueError, RecursionError) as error:
         raise InvalidRequest("parameters", "be a JSON file", str(error)) from error
     if not isinstance(found, dict):
         raise InvalidRequest("parameters", "be a JSON object of settings", type(found).__name__)
     return found
+
+
+def _text(content: bytes) -> str | bytes:
+    """The settings inside an audio file; anything else is JSON itself or will be refused as none."""
+    if content.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"{", b"[", b""):
+        return content
+    try:
+        inside = read_settings(content)
+    except AudioError:
+        return content
+    if inside is None:
+        raise InvalidRequest(
+            "parameters", "be JSON, or an audio file that carries its settings", "an audio file without"
+        )
+    return inside
 
 
 def _seeds(settings: Mapping[str, object]) -> str:

@@ -8,8 +8,14 @@ from collections.abc import Callable, Mapping, Sequence
 
 from studio.engine.audio.tags import read_settings
 from studio.errors import AudioError, InvalidRequest
-from studio.jobs.sidecar import DEFAULTS, codes_text
+from studio.jobs import sidecar
+from studio.jobs.sidecar import codes_text
+from studio.services import forms
 
+DEFAULTS: Mapping[str, object] = {
+    **sidecar.DEFAULTS,
+    **forms.DEFAULTS,
+}  # the form may leave to the model what a file tells
 MAX_JSON = 4 << 20  # bytes; the longest codes take 200 kB
 _KNOWN = ("caption", "lyrics", "task_type", "audio_codes")  # a file without any of these is no saved take
 _FOREIGN = "be the JSON of a saved take, or an audio file of this studio"
@@ -27,7 +33,7 @@ def restore(name: str, data: bytes) -> dict[str, object]:
     restored = {key: value for key, value in settings.items() if key not in _NOT_OF_A_FORM}
     for key, default in DEFAULTS.items():
         if key not in _NOT_OF_A_FORM:
-            restored[key] = _READERS.get(key, _reader(default))(settings.get(key), default)
+            restored[key] = _READERS.get(key, _reader(sidecar.DEFAULTS.get(key, default)))(settings.get(key), default)
     restored["use_random_seed"] = False
     restored["is_formatted"] = True
     if restored["audio_codes"]:

@@ -18,6 +18,8 @@ from studio.ui.text import Colour, _, plain, plural, seconds
 POLL = 0.5  # seconds between looks at the rows
 _WATCHED = "jobs.watched"  # ids seen waiting or running in this session
 _ENDED = "jobs.ended"  # id of the job whose end is still to be shown
+_WHOLE = "jobs.whole"  # whether the page is being drawn, not only the panel
+_STALE = "jobs.stale"  # whether what stands above the panel was drawn before a job ended
 _FINISHED = "jobs.finished"  # id of the batch that was made for the person last
 _PHASES = {
     Phase.FETCHING: N_("Downloading"),
@@ -73,6 +75,7 @@ def panel() -> None:
     active = studio().generation.active()
     watched = st.session_state.setdefault(_WATCHED, [])
     watched.extend(job.id for job in active if job.id not in watched)
+    st.session_state[_WHOLE] = True
     st.fragment(_draw, run_every=POLL if watched else None)()
     _ended()
 
@@ -94,6 +97,7 @@ def badge(state: JobState) -> None:
 
 
 def _draw() -> None:
+    whole = bool(st.session_state.pop(_WHOLE, False))
     active = studio().generation.active()
     waiting = {job.id for job in active}
     watched: list[str] = st.session_state.get(_WATCHED, [])
@@ -101,6 +105,9 @@ def _draw() -> None:
         st.session_state[_WATCHED] = [job_id for job_id in watched if job_id in waiting]
         for job_id in gone:
             _announce(job_id)
+        st.session_state[_STALE] = True
+    # A rerun in the middle of a whole run would swallow the click that caused it; the next look comes soon.
+    if not whole and st.session_state.pop(_STALE, False):
         st.rerun()
     for job in active:
         if job.kind in BACKGROUND:

@@ -59,7 +59,7 @@ def test_initialize_takes_the_first_usable_language_model_and_tells_of_it(writin
     assert [model.name for model in writing.language_models()] == ["lm-a", "lm-b"]
     with pytest.raises(NotFound, match="called 'lm-a'; there are: lm-b"):
         writing.generation.initialize("fake", init_llm=True, lm_name="lm-a")
-    with pytest.raises(InvalidRequest, match="lm_backend must be pt or vllm, got 'mlx'"):
+    with pytest.raises(InvalidRequest, match="lm_backend must be pt or vllm or remote, got 'mlx'"):
         writing.generation.initialize("fake", init_llm=True, lm_backend="mlx")
 
 

@@ -76,8 +76,8 @@ def load() -> None:
     """Draw the box that fills the form from a saved JSON, and what came of the last one."""
     with st.expander(_("Load parameters"), icon=":material/upload_file:"):
         st.file_uploader(
-            _("A JSON file saved with a take"),
-            type=["json"],
+            _("A take, or the JSON file saved with it"),
+            type=["json", "mp3", "flac", "wav", "opus", "m4a", "aac"],
             key=f"create.load.{st.session_state.setdefault(_LOAD_ROUND, 0)}",
             help=_("Fills the whole form and fixes the seeds of that take."),
             on_change=_load,
