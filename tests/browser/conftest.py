@@ -208,7 +208,7 @@ def generate(page: Page) -> None:
 
 def wait_for_takes(page: Page, count: int) -> None:
     """Wait for `count` players on the page; a failure shown there ends the wait at once."""
-    players, failure = page.locator("audio"), page.get_by_role("alert").filter(has_text="failed")
+    players, failure = page.locator(".studio-deck audio"), page.get_by_role("alert").filter(has_text="failed")
     decks = page.get_by_role("slider", name="Position")
     expect(decks.nth(count - 1).or_(failure).first).to_be_visible(timeout=280_000 * PATIENCE)
     expect(failure).to_have_count(0)

@@ -67,7 +67,7 @@ def test_the_first_song(page: Page, server: Server) -> None:
     assert all(0 <= done <= total for _phase, done, total in steps)
 
     for position in range(3):
-        assert play(page, page.locator("audio").nth(position)) == pytest.approx(10.0, abs=0.15)
+        assert play(page, page.locator(".studio-deck audio").nth(position)) == pytest.approx(10.0, abs=0.15)
     expect(page.get_by_text(re.compile(r"Take 3 · seed \d+"))).to_be_visible()
     expect(page.get_by_text("Audio Duration: Auto → 10 s").first).to_be_visible()
     expect(page.get_by_text(re.compile(r"made in [\d.]+ s")).first).to_be_visible()
@@ -75,7 +75,7 @@ def test_the_first_song(page: Page, server: Server) -> None:
 
 def test_a_take_is_served_by_byte_ranges_and_downloads(page: Page, server: Server) -> None:
     visit(page, server, "generate")
-    source = page.locator("audio").first.get_attribute("src")
+    source = page.locator(".studio-deck audio").first.get_attribute("src")
     assert source is not None
     assert urlsplit(source).path.startswith("/api/audio/")
     whole = page.request.get(source)
@@ -94,8 +94,8 @@ def test_a_take_is_served_by_byte_ranges_and_downloads(page: Page, server: Serve
 
 def test_settings_come_back_from_history(page: Page, server: Server) -> None:
     visit(page, server, "history")
-    expect(page.locator("audio")).to_have_count(3)
-    assert play(page, page.locator("audio").first) == pytest.approx(10.0, abs=0.15)
+    expect(page.locator(".studio-deck audio")).to_have_count(3)
+    assert play(page, page.locator(".studio-deck audio").first) == pytest.approx(10.0, abs=0.15)
     page.get_by_text("Settings", exact=True).first.click()
     expect(page.get_by_text("Key Scale: A minor")).to_be_visible()
     picture(page, "history")

@@ -31,10 +31,10 @@ def test_after_a_power_cut_the_batch_ends_and_earlier_takes_play(page: Page, ser
     expect(page.get_by_role("button", name="Cancel")).to_have_count(0, timeout=600_000)
     visit(page, server, "history")
     expect(page.get_by_text("2 batches, newest first")).to_be_visible()
-    players = page.locator("audio").count()
+    players = page.locator(".studio-deck audio").count()
     failed = page.get_by_text("This batch failed:").count()
     assert (players, failed) in {(5, 0), (2, 1)}
-    assert play(page, page.locator("audio").last) == pytest.approx(10.0, abs=0.15)
+    assert play(page, page.locator(".studio-deck audio").last) == pytest.approx(10.0, abs=0.15)
     picture(page, "history-after-power-cut")
     if not failed:
-        assert play(page, page.locator("audio").first) == pytest.approx(20.0, abs=0.15)
+        assert play(page, page.locator(".studio-deck audio").first) == pytest.approx(20.0, abs=0.15)
