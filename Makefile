@@ -72,6 +72,13 @@ bench: .venv/installed-dev  ## BENCH=--quick is a smoke test; BENCH="--device cu
 mini: .venv/installed
 	$(BIN)/python -m mini.train
 
+LM_STEPS ?= 3000
+mini-lm: .venv/installed  ## the bundled language model, after `make mini`
+	$(BIN)/python -m mini.lm.bank --passes 4
+	$(BIN)/python -m mini.lm.ear
+	$(BIN)/python -m mini.lm.train --steps $(LM_STEPS)
+	$(BIN)/python -m mini.lm.export
+
 mini-eval: .venv/installed
 	$(BIN)/python -m mini.evaluate
 
