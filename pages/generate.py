@@ -18,7 +18,7 @@ writing.said()
 left, right = st.columns([3, 2], gap="large")
 with left:
     mode = simple.mode(status)
-    if mode == simple.SIMPLE:
+    if mode == fields.SIMPLE:
         simple.panel(status)
         opened = not simple.waits_for_sample(mode)
         box = st.expander(_("Caption and lyrics"), expanded=opened, key=f"create.words.{opened}")

@@ -15,6 +15,8 @@ from studio.services.views import ModelView, StatusView
 from studio.ui.text import _, seconds
 
 PREFIX = "create."
+MODE = PREFIX + "mode"  # the widget that chooses between the two
+SIMPLE, CUSTOM = "simple", "custom"
 ADJUSTED = "form.adjusted"  # names of fields whose applied value had to give way
 _MODEL = "form.model"  # the checkpoint whose defaults the form follows
 _LIMIT = "form.limit"  # the upper end of Inference Steps as last drawn
@@ -230,7 +232,7 @@ def touched() -> None:
 
 
 def apply(settings: Mapping[str, object], model: ModelView | None = None, seeds: Sequence[int] = ()) -> None:
-    """Fill every field from `settings`; with `seeds`, fix the seeds that were used.
+    """Fill every field from `settings` and show them all (Custom); with `seeds`, fix the seeds that were used.
 
     A callback: it must run before the widgets exist. What a widget can't hold is remembered under ADJUSTED.
     """
@@ -245,6 +247,7 @@ def apply(settings: Mapping[str, object], model: ModelView | None = None, seeds:
             adjusted.append(field.name)
         st.session_state[field.key] = fitted
     st.session_state[ADJUSTED] = adjusted
+    st.session_state[MODE] = CUSTOM
     if model is not None:
         st.session_state[_MODEL] = model.name
 

@@ -114,6 +114,7 @@ def test_audio_inputs_and_parameters(page: Page, server: Server) -> None:
 
 def test_autogen_previous_and_next(page: Page, server: Server) -> None:
     visit(page, server, "generate")
+    page.get_by_text("Custom", exact=True).click()  # Simple comes first where a language model is loaded
     box(page, "Caption").fill("calm piano, slow and tender")
     number(page, "Batch Size").fill("1")
     number(page, "Batch Size").press("Enter")

@@ -7,14 +7,12 @@ import streamlit as st
 from studio.i18n import N_
 from studio.services.views import StatusView
 from studio.ui import fields
-from studio.ui.fields import FIELDS
+from studio.ui.fields import CUSTOM, FIELDS, MODE, SIMPLE
 from studio.ui.panels import writing
 from studio.ui.panels.choices import language_name, why_no_lm
 from studio.ui.runtime import studio
 from studio.ui.text import _
 
-SIMPLE, CUSTOM = "simple", "custom"
-_MODE = "create.mode"
 _NO_DICE = "simple.no_dice"
 _WORDS = {SIMPLE: N_("Simple"), CUSTOM: N_("Custom")}
 IDEAS = (
@@ -27,12 +25,12 @@ IDEAS = (
 
 def mode(status: StatusView) -> str:
     """Draw the switch and return the mode; the first one is Simple where a language model is loaded."""
-    st.session_state.setdefault(_MODE, SIMPLE if fields.has_lm(status) else CUSTOM)
+    st.session_state.setdefault(MODE, SIMPLE if fields.has_lm(status) else CUSTOM)
     st.session_state.setdefault(writing.SAMPLED, False)
     chosen = st.radio(
         _("Generation Mode"),
         (SIMPLE, CUSTOM),
-        key=_MODE,
+        key=MODE,
         format_func=lambda name: _(_WORDS[name]),
         horizontal=True,
         help=_("Simple: one sentence, and the language model writes the song. Custom: you write everything yourself."),
