@@ -13,7 +13,18 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.browser.conftest import Server, box, free_port, generate, idle, number, picture, visit, wait_for_takes
+from tests.browser.conftest import (
+    PATIENCE,
+    Server,
+    box,
+    free_port,
+    generate,
+    idle,
+    number,
+    picture,
+    visit,
+    wait_for_takes,
+)
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(1400)]
 
@@ -99,7 +110,8 @@ def test_the_deck_obeys_the_keyboard_and_a_new_generation(page: Page, server: Se
     expect(page.get_by_role("button", name="Cancel")).to_be_visible()
     for deck in decks.all():
         assert all(one["paused"] for one in state(deck)), "a new generation did not stop the music"
-    wait_for_takes(page, 4)
+    expect(page.get_by_role("button", name="Cancel")).to_have_count(0, timeout=120_000 * PATIENCE)
+    wait_for_takes(page, 2)
 
 
 def test_a_take_has_a_page_and_is_compared_with_another(page: Page, server: Server) -> None:
