@@ -36,8 +36,8 @@ class Worker:
     """Serves the queue until `stop`.
 
     A stop during a job puts the job back in the queue at the engine's next step, and no loss is counted: stopping
-    the server is not the job's fault. A waiting job of higher priority does the same. A
-    worker that can't reach a step within the grace period ends like a killed one.
+    the server is not the job's fault. A waiting job of higher priority does the same. A worker that can't reach a step
+    within the grace period ends like a killed one.
     """
 
     def __init__(

@@ -12,10 +12,8 @@ from studio.jobs import sidecar
 from studio.jobs.sidecar import codes_text
 from studio.services import forms
 
-DEFAULTS: Mapping[str, object] = {
-    **sidecar.DEFAULTS,
-    **forms.DEFAULTS,
-}  # the form may leave to the model what a file tells
+# The form may leave to the model what a file tells.
+DEFAULTS: Mapping[str, object] = {**sidecar.DEFAULTS, **forms.DEFAULTS}
 MAX_JSON = 4 << 20  # bytes; the longest codes take 200 kB
 _KNOWN = ("caption", "lyrics", "task_type", "audio_codes")  # a file without any of these is no saved take
 _FOREIGN = "be the JSON of a saved take, or an audio file of this studio"

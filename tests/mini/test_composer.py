@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from itertools import pairwise
 
@@ -345,11 +344,3 @@ def test_somebody_has_the_tune() -> None:
     assert lead_of(replace(EVERYBODY, tracks=("bass", "vocals"))) == "vocals"
     assert lead_of(replace(EVERYBODY, tracks=("drums", "bass", "brass", "keyboard"))) == "brass"
     assert lead_of(replace(EVERYBODY, tracks=("guitar",))) == ""
-
-
-def test_rendering_speed_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
-    started = time.process_time()
-    for song in SONGS[:5]:
-        render(song, 10.0)
-    with capsys.disabled():
-        sys.stdout.write(f"\nrendering: {50 / (time.process_time() - started):.0f} times real time\n")

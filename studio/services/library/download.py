@@ -13,8 +13,10 @@ from dataclasses import dataclass
 
 from itsdangerous import BadSignature
 from sqlalchemy import select
+from sqlalchemy.orm import joinedload
 
 from studio.errors import InvalidRequest, LinkExpired
+from studio.jobs.sidecar import sidecar
 from studio.services.library.query import Query
 from studio.services.library.search import COUNTED, Search
 from studio.services.library.showing import take_view, with_entry
@@ -72,15 +74,16 @@ class Archives:
             ids: Sequence[str] = _unpack(rest)
         else:
             ids = Search(self._database, user_id).ids(Query(collection=rest), COUNTED)
-        return Archive(filename=f"takes-{len(ids)}.zip", chunks=self._write(user_id, ids))
+        full = kind != "takes" and len(ids) == COUNTED
+        return Archive(filename=f"takes-{len(ids)}.zip", chunks=self._write(user_id, ids, full))
 
     def _sign(self, *parts: str) -> str:
         return ROUTE + self._signer.sign(":".join(parts)).decode()
 
-    def _write(self, user_id: str, take_ids: Sequence[str]) -> Iterator[bytes]:
+    def _write(self, user_id: str, take_ids: Sequence[str], full: bool) -> Iterator[bytes]:
         pipe, names, missing = _Pipe(), _Names(), []
         with zipfile.ZipFile(pipe, "w", zipfile.ZIP_STORED) as archive:
-            for take, key in self._takes(user_id, take_ids):
+            for take, key, settings in self._takes(user_id, take_ids):
                 name, path = names.fresh(take), self._artifacts.path(key)
                 if not path.is_file():
                     missing.append(f"{name}.{take.format}")
@@ -89,21 +92,24 @@ class Archives:
                     while chunk := source.read(CHUNK):
                         target.write(chunk)
                         yield pipe.take()
-                archive.writestr(f"{name}.json", json.dumps(_sidecar(take), ensure_ascii=False, indent=2))
+                archive.writestr(f"{name}.json", json.dumps(settings, ensure_ascii=False, indent=2))
                 yield pipe.take()
+            if full:
+                archive.writestr("INCOMPLETE.txt", f"A zip holds {COUNTED} takes at most; older ones were left out.\n")
             if missing:
                 archive.writestr("MISSING.txt", "\n".join(missing) + "\n")
         yield pipe.take()
 
-    def _takes(self, user_id: str, take_ids: Sequence[str]) -> Iterator[tuple[TakeView, str]]:
-        """Give the takes that are this person's, some at a time, in the order asked for."""
+    def _takes(self, user_id: str, take_ids: Sequence[str]) -> Iterator[tuple[TakeView, str, dict[str, object]]]:
+        """Give the takes that are this person's with key and settings, some at a time, in the order asked for."""
         for start in range(0, len(take_ids), _ROWS):
             some = take_ids[start : start + _ROWS]
-            query = select(Take).where(Take.id.in_(some)).options(*with_entry())
+            query = select(Take).where(Take.id.in_(some)).options(joinedload(Take.batch), *with_entry())
             with self._database.read() as session:
                 rows = {take.id: take for take in session.scalars(query)}
                 found = [rows[one] for one in some if one in rows]
-                shown = [(take_view(take), take.key) for take in found if take.entry and take.entry.user_id == user_id]
+                own = [take for take in found if take.entry and take.entry.user_id == user_id]
+                shown = [(view, take.key, _settings(take, view)) for take in own for view in (take_view(take),)]
             yield from shown
 
 
@@ -144,11 +150,10 @@ class _Names:
         return name
 
 
-def _sidecar(take: TakeView) -> dict[str, object]:
-    """Return the settings of a take by the keys of product.md 2.3; what was used wins over what was asked for."""
-    used = {name: value for name, value in take.effective.items() if value is not None}
-    own = {"seed": take.seed, "model": take.model, "audio_format": take.format, "title": take.title}
-    return {**take.requested, **used, **own, "rating": take.rating, "tags": list(take.tags)}
+def _settings(take: Take, view: TakeView) -> dict[str, object]:
+    """Return the JSON that the take's page gives, and what the person put on the take."""
+    saved = sidecar(take.batch.form, take.requested, take.effective, seed=take.seed, model=take.batch.model)
+    return {**saved, "audio_format": take.format, "title": view.title, "rating": view.rating, "tags": list(view.tags)}
 
 
 def _unpack(packed: str) -> Sequence[str]:
