@@ -13,7 +13,8 @@ from studio.engine.prompts import sung_lyrics
 from studio.engine.requests import INSTRUMENTAL, Metas, parse_key_scale
 from studio.engine.sampling import MAX_SEED
 from studio.jobs.writing import Stored
-from studio.services.forms import AUTO, read_codes
+from studio.services import reading
+from studio.services.forms import AUTO
 
 UNKNOWN = "unknown"  # the language that leaves the choice to the language model
 
@@ -118,7 +119,7 @@ def words_request(
             query=ask.description, instrumental=ask.instrumental, vocal_language=ask.language, **shared
         )
     if isinstance(ask, Understand):
-        codes = read_codes(ask.codes)
+        codes = reading.codes(ask.codes)
         return UnderstandRequest(codes=codes, **shared) if codes else CreateRequest(**shared)
     return FormatRequest(
         caption=ask.caption,

@@ -2,22 +2,47 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
+from typing import TypeVar
 
-from studio.engine.lm.codes import parse_codes
+from studio.engine.edits import Complete, Cover, Extract, Lego, Repaint, RepaintMode
 from studio.engine.lm.prompts import NO_INPUT
 from studio.engine.lm.requests import Draw
 from studio.engine.lm.requests import Guidance as LmGuidance
-from studio.engine.requests import MAX_BATCH, MAX_CODE, AudioFormat, Metas, Output, TextToMusic, parse_key_scale
+from studio.engine.requests import (
+    MAX_BATCH,
+    AudioFormat,
+    Metas,
+    Output,
+    Request,
+    Task,
+    TextToMusic,
+    Track,
+    parse_key_scale,
+)
 from studio.engine.sampling import Guidance, Method, Sampling
+from studio.engine.snapshot import SOURCE_END, Shared
 from studio.engine.thinking import Thinking
 from studio.errors import InvalidRequest
+from studio.services import reading as read
 from studio.services.seeds import seeds_for
 
 AUTO = -1.0  # the duration that lets the checkpoint choose
+_TASK_DEFAULTS: Mapping[str, object] = {  # of the tasks on a source; text2music has no use for them
+    "task_type": Task.TEXT2MUSIC.value,
+    "src_audio": "",  # key of an uploaded file
+    "cover_noise_strength": 0.0,
+    "cover_quantized": None,  # None: through codes if the checkpoint can
+    "repainting_start": 0.0,
+    "repainting_end": SOURCE_END,
+    "repaint_mode": RepaintMode.BALANCED.value,
+    "repaint_strength": 0.5,
+    "track_name": "",
+    "complete_track_classes": [],
+}
 DEFAULTS: Mapping[str, object] = {
     "caption": "",
     "lyrics": "",
@@ -64,8 +89,10 @@ DEFAULTS: Mapping[str, object] = {
     "allow_lm_batch": True,
     "lm_batch_chunk_size": 8,
     "constrained_decoding_debug": False,
+    **_TASK_DEFAULTS,
 }
 _KEYS = {"key_scale": "keyscale", "time_signature": "timesignature", "steps": "inference_steps"}  # request -> form
+Choice = TypeVar("Choice", bound=StrEnum)
 
 
 def complete_form(form: Mapping[str, object]) -> dict[str, object]:
@@ -75,111 +102,119 @@ def complete_form(form: Mapping[str, object]) -> dict[str, object]:
     return {**DEFAULTS, **form}
 
 
-def build_request(form: Mapping[str, object], reference: Path | None = None) -> TextToMusic:
-    """Return the request a complete form asks for, with the file behind its reference audio.
+def build_request(form: Mapping[str, object], reference: Path | None = None, source: Path | None = None) -> Request:
+    """Return the request a complete form asks for, with the files behind its reference and its source audio.
 
     Raises InvalidRequest naming the form's field.
     """
     with form_names():
-        return TextToMusic(
-            caption=_text(form, "caption"),
-            lyrics=_text(form, "lyrics"),
-            instrumental=_flag(form, "instrumental"),
-            vocal_language=_text(form, "vocal_language"),
-            metas=Metas(
-                bpm=_whole(form, "bpm"),
-                key_scale=parse_key_scale(key) if (key := _text(form, "keyscale").strip()) else None,
-                time_signature=_label(form, "timesignature"),
-            ),
-            sampling=_sampling(form),
-            guidance=_guidance(form),
-            output=_output(form),
-            reference=reference,
-            seeds=seeds_for(form["seed"], _batch_size(form), use_random=_flag(form, "use_random_seed")),
-            duration=None if (seconds := _number(form, "duration")) == AUTO else seconds,
-            audio_codes=read_codes(_text(form, "audio_codes")),
-            cover_strength=_given(form, "audio_cover_strength"),
+        task, shared = _choice(form, "task_type", Task), _shared(form, reference)
+        if task is Task.TEXT2MUSIC:
+            return TextToMusic(
+                **shared,
+                duration=None if (seconds := read.number(form, "duration")) == AUTO else seconds,
+                audio_codes=read.codes(read.text(form, "audio_codes")),
+                cover_strength=read.given(form, "audio_cover_strength"),
+            )
+        if source is None:
+            raise InvalidRequest("src_audio", f"not be empty for {task}", form["src_audio"])
+        return _edit(task, form, shared, source)
+
+
+def _edit(task: Task, form: Mapping[str, object], shared: Shared, source: Path) -> Request:
+    if task is Task.COVER:
+        return Cover(
+            **shared,
+            source=source,
+            strength=read.given(form, "audio_cover_strength"),
+            noise_strength=read.given(form, "cover_noise_strength"),
+            quantized=None if form["cover_quantized"] is None else read.flag(form, "cover_quantized"),
         )
+    if task is Task.REPAINT:
+        return Repaint(
+            **shared,
+            source=source,
+            start=read.given(form, "repainting_start"),
+            end=_span_end(form),
+            mode=_choice(form, "repaint_mode", RepaintMode),
+            repaint_strength=read.given(form, "repaint_strength"),
+        )
+    if task is Task.LEGO:
+        start, end = read.given(form, "repainting_start"), _span_end(form)
+        return Lego(**shared, source=source, track=_choice(form, "track_name", Track), start=start, end=end)
+    if task is Task.EXTRACT:
+        return Extract(**shared, source=source, track=_choice(form, "track_name", Track))
+    return Complete(**shared, source=source, tracks=_tracks(form))
 
 
-def _sampling(form: Mapping[str, object]) -> Sampling:
-    method = form["infer_method"]
-    if method not in list(Method):
-        raise InvalidRequest("infer_method", f"be one of {', '.join(Method)}", method)
-    return Sampling(
-        steps=_whole(form, "inference_steps"),
-        shift=_number(form, "shift"),
-        timesteps=_numbers(form, "timesteps"),
-        method=Method(str(method)),
-    )
-
-
-def _guidance(form: Mapping[str, object]) -> Guidance:
-    return Guidance(
-        scale=_number(form, "guidance_scale"),
-        adg=_flag(form, "use_adg"),
-        start=_given(form, "cfg_interval_start"),
-        end=_given(form, "cfg_interval_end"),
-    )
-
-
-def _output(form: Mapping[str, object]) -> Output:
-    return Output(
-        normalize=_flag(form, "enable_normalization"),
-        peak=_given(form, "normalization_db"),
-        latent_shift=_given(form, "latent_shift"),
-        latent_rescale=_given(form, "latent_rescale"),
-    )
+def _shared(form: Mapping[str, object], reference: Path | None) -> Shared:
+    return {
+        "caption": read.text(form, "caption"),
+        "lyrics": read.text(form, "lyrics"),
+        "instrumental": read.flag(form, "instrumental"),
+        "vocal_language": read.text(form, "vocal_language"),
+        "metas": Metas(
+            bpm=read.whole(form, "bpm"),
+            key_scale=parse_key_scale(key) if (key := read.text(form, "keyscale").strip()) else None,
+            time_signature=read.label(form, "timesignature"),
+        ),
+        "sampling": Sampling(
+            steps=read.whole(form, "inference_steps"),
+            shift=read.number(form, "shift"),
+            timesteps=read.numbers(form, "timesteps"),
+            method=_choice(form, "infer_method", Method),
+        ),
+        "guidance": Guidance(
+            scale=read.number(form, "guidance_scale"),
+            adg=read.flag(form, "use_adg"),
+            start=read.given(form, "cfg_interval_start"),
+            end=read.given(form, "cfg_interval_end"),
+        ),
+        "output": Output(
+            normalize=read.flag(form, "enable_normalization"),
+            peak=read.given(form, "normalization_db"),
+            latent_shift=read.given(form, "latent_shift"),
+            latent_rescale=read.given(form, "latent_rescale"),
+        ),
+        "reference": reference,
+        "seeds": seeds_for(form["seed"], _batch_size(form), use_random=read.flag(form, "use_random_seed")),
+    }
 
 
 def build_thinking(form: Mapping[str, object]) -> Thinking:
     """Return what a complete form asks of the language model; raises InvalidRequest naming the form's field."""
     return Thinking(
-        codes=_flag(form, "thinking"),
-        metas=_flag(form, "use_cot_metas"),
-        caption=_flag(form, "use_cot_caption"),
-        language=_flag(form, "use_cot_language"),
-        formatted=_flag(form, "formatted"),
+        codes=read.flag(form, "thinking"),
+        metas=read.flag(form, "use_cot_metas"),
+        caption=read.flag(form, "use_cot_caption"),
+        language=read.flag(form, "use_cot_language"),
+        formatted=read.flag(form, "formatted"),
         draw=Draw(
-            temperature=_given(form, "lm_temperature"),
-            top_k=_whole(form, "lm_top_k") or 0,
-            top_p=_given(form, "lm_top_p"),
-            repetition_penalty=_given(form, "lm_repetition_penalty"),
+            temperature=read.given(form, "lm_temperature"),
+            top_k=read.whole(form, "lm_top_k") or 0,
+            top_p=read.given(form, "lm_top_p"),
+            repetition_penalty=read.given(form, "lm_repetition_penalty"),
         ),
-        guidance=LmGuidance(scale=_given(form, "lm_cfg_scale"), negative_prompt=_text(form, "lm_negative_prompt")),
-        parallel=_flag(form, "allow_lm_batch"),
-        chunk_size=int(_given(form, "lm_batch_chunk_size", whole=True)),
-        debug=_flag(form, "constrained_decoding_debug"),
+        guidance=LmGuidance(
+            scale=read.given(form, "lm_cfg_scale"), negative_prompt=read.text(form, "lm_negative_prompt")
+        ),
+        parallel=read.flag(form, "allow_lm_batch"),
+        chunk_size=read.given_whole(form, "lm_batch_chunk_size"),
+        debug=read.flag(form, "constrained_decoding_debug"),
     )
 
 
 def auto_score(form: Mapping[str, object]) -> float | None:
     """Return the sensitivity of the score every take gets, None when none is wanted."""
-    sensitivity = _given(form, "score_scale")
+    sensitivity = read.given(form, "score_scale")
     if not 0.01 <= sensitivity <= 1:
         raise InvalidRequest("score_scale", "be from 0.01 to 1", form["score_scale"])
-    return sensitivity if _flag(form, "auto_score") else None
-
-
-def read_codes(text: str) -> tuple[int, ...]:
-    """Return the codes of a codes box, none for an empty one; raises InvalidRequest for anything that is no code.
-
-    The box refuses a number beyond the largest codebook: clamped, as the original does, it would be another sound.
-    """
-    if not text.strip():
-        return ()
-    parsed = parse_codes(text)
-    if parsed.clamped:
-        raise InvalidRequest("audio_codes", f"be whole numbers from 0 to {MAX_CODE}", parsed.clamped[0])
-    return parsed.codes
+    return sensitivity if read.flag(form, "auto_score") else None
 
 
 def audio_format(form: Mapping[str, object]) -> AudioFormat:
     """Return the file format a complete form asks for."""
-    value = form["audio_format"]
-    if value not in list(AudioFormat):
-        raise InvalidRequest("audio_format", f"be one of {', '.join(AudioFormat)}", value)
-    return AudioFormat(str(value))
+    return _choice(form, "audio_format", AudioFormat)
 
 
 @contextmanager
@@ -191,72 +226,27 @@ def form_names() -> Iterator[None]:
         raise InvalidRequest(_KEYS.get(error.field, error.field), error.rule, error.value) from error
 
 
-def _text(form: Mapping[str, object], key: str) -> str:
+def _choice(form: Mapping[str, object], key: str, kind: type[Choice]) -> Choice:
     value = form[key]
-    if not isinstance(value, str):
-        raise InvalidRequest(key, "be text", value)
-    return value
+    if value not in list(kind):
+        raise InvalidRequest(key, f"be one of {', '.join(kind)}", value)
+    return kind(str(value))
 
 
-def _flag(form: Mapping[str, object], key: str) -> bool:
-    value = form[key]
-    if not isinstance(value, bool):
-        raise InvalidRequest(key, "be true or false", value)
-    return value
+def _span_end(form: Mapping[str, object]) -> float | None:
+    end = read.given(form, "repainting_end")
+    return None if end == SOURCE_END else end
 
 
-def _label(form: Mapping[str, object], key: str) -> str | None:
-    """Read a choice that may be text or a number; empty is no choice."""
-    value = form[key]
-    if value is not None and type(value) not in (str, int):
-        raise InvalidRequest(key, "be text", value)
-    return (str(value).strip() if value is not None else "") or None
-
-
-def _number(form: Mapping[str, object], key: str) -> float | None:
-    """Read a number that may be given as text; empty is None."""
-    value = form[key]
-    if value is None or (isinstance(value, str) and not value.strip()):
-        return None
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        raise InvalidRequest(key, "be a number or empty", value)
-    try:
-        number = float(value)
-    except (ValueError, OverflowError) as error:
-        raise InvalidRequest(key, "be a number or empty", value) from error
-    if not math.isfinite(number):
-        raise InvalidRequest(key, "be a number or empty", value)
-    return number
-
-
-def _given(form: Mapping[str, object], key: str, *, whole: bool = False) -> float:
-    """Read a number that has no empty state."""
-    number = _whole(form, key) if whole else _number(form, key)
-    if number is None:
-        raise InvalidRequest(key, "be a number", form[key])
-    return number
-
-
-def _whole(form: Mapping[str, object], key: str) -> int | None:
-    number = _number(form, key)
-    if number is not None and not number.is_integer():
-        raise InvalidRequest(key, "be a whole number or empty", form[key])
-    return None if number is None else int(number)
-
-
-def _numbers(form: Mapping[str, object], key: str) -> tuple[float, ...] | None:
-    """Read numbers with commas between; empty is None. The full-width comma is what some keyboards type."""
-    text = _text(form, key).replace("，", ",").strip()
-    if not text:
-        return None
-    try:
-        return tuple(float(part) for part in text.split(",") if part.strip())
-    except ValueError as error:
-        raise InvalidRequest(key, "be numbers from 1 down to 0 with commas between", text) from error
+def _tracks(form: Mapping[str, object]) -> tuple[Track, ...]:
+    names = read.names(form, "complete_track_classes")
+    if unknown := [name for name in names if name not in list(Track)]:
+        raise InvalidRequest("complete_track_classes", f"hold only {', '.join(Track)}", unknown[0])
+    return tuple(Track(name) for name in names)
 
 
 def _batch_size(form: Mapping[str, object]) -> int:
-    size = _whole(form, "batch_size")
+    size = read.whole(form, "batch_size")
     # Checked before seeds are drawn: a size of a billion must not draw a billion.
     if size is None or not 1 <= size <= MAX_BATCH:
         raise InvalidRequest("batch_size", f"be from 1 to {MAX_BATCH}", form["batch_size"])

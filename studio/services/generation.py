@@ -9,6 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from studio.engine.lm.backend import BackendName
+from studio.engine.requests import TextToMusic
 from studio.engine.setup import Setup
 from studio.engine.snapshot import settings_of
 from studio.engine.thinking import Thinking
@@ -17,7 +18,7 @@ from studio.jobs.queue import Queue
 from studio.jobs.spec import Generate, Initialize, LanguageModel
 from studio.services.forms import audio_format, auto_score, build_request, build_thinking, complete_form
 from studio.services.library.lineage import Parent, record
-from studio.services.limits import check_limits, fits
+from studio.services.limits import check_limits, check_task, fits
 from studio.services.models import Models
 from studio.services.uploads import Uploads
 from studio.services.views import JobState, JobView
@@ -58,12 +59,20 @@ class Generation:
         """
         form = complete_form(form)
         wanted, thinking, score = audio_format(form), build_thinking(form), auto_score(form)
-        request = build_request(form, reference=self._uploads.resolve(form["reference_audio"]))
+        request = build_request(
+            form,
+            reference=self._uploads.resolve(form["reference_audio"]),
+            source=self._uploads.resolve(form["src_audio"], "src_audio"),
+        )
         model = self._models.ready()
         check_limits(request, model, self._models.status().loaded, thinking)
         if (known := self._models.spec(model.name)) is not None:
-            fits(request, known[0], thinking)
-        lm = self._lm_for(thinking, score is not None)
+            check_task(request, known[0])
+        lm = None
+        if isinstance(request, TextToMusic):  # the language model has no part in the other tasks (product.md E-14)
+            if known is not None:
+                fits(request, known[0], thinking)
+            lm = self._lm_for(thinking, score is not None)
         batch = Batch(
             user_id=self._user_id,
             task=request.task.value,
@@ -77,7 +86,12 @@ class Generation:
             session.flush()
             record(session, batch, parents, batch.created_at)
             payload = Generate(
-                model=model.name, audio_format=wanted, request=request, thinking=thinking, lm=lm, score=score
+                model=model.name,
+                audio_format=wanted,
+                request=request,
+                thinking=thinking if isinstance(request, TextToMusic) else None,
+                lm=lm,
+                score=score,
             )
             job_id = self._queue.submit(session, payload, user_id=self._user_id, batch_id=batch.id, priority=priority)
         self._wake()

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from studio.engine.effective import Effective, fill
 from studio.engine.model_spec import ModelSpec
-from studio.engine.requests import MAX_BATCH, TextToMusic
+from studio.engine.requests import MAX_BATCH, Request, TextToMusic
 from studio.engine.thinking import Thinking
 from studio.errors import InvalidRequest
 from studio.services.forms import form_names
@@ -30,11 +30,14 @@ def limits_of(status: StatusView) -> Limits:
     return _limits(status.model, status.loaded)
 
 
-def check_limits(request: TextToMusic, model: ModelView, loaded: Mapping[str, object], thinking: Thinking) -> None:
+def check_limits(request: Request, model: ModelView, loaded: Mapping[str, object], thinking: Thinking) -> None:
     """Refuse now what the loaded checkpoint would refuse when the job's turn comes; Think ignores codes given."""
-    if request.audio_codes and not thinking.codes:
-        _check_codes(request.audio_codes, model)
-    steps, duration = request.sampling.steps, request.duration
+    duration = None
+    if isinstance(request, TextToMusic):
+        duration = request.duration
+        if request.audio_codes and not thinking.codes:
+            _check_codes(request.audio_codes, model)
+    steps = request.sampling.steps
     if steps is not None and steps > model.max_steps:
         raise InvalidRequest("inference_steps", f"be at most {model.max_steps} with {model.name}", steps)
     limits = _limits(model, loaded)
@@ -43,6 +46,13 @@ def check_limits(request: TextToMusic, model: ModelView, loaded: Mapping[str, ob
     if len(request.seeds) > limits.batch:
         rule = f"be at most {limits.batch} on a device of tier {limits.tier}"
         raise InvalidRequest("batch_size", rule, len(request.seeds))
+
+
+def check_task(request: Request, spec: ModelSpec) -> None:
+    """Refuse a task the checkpoint was not made for; its other rules need the source's length, which the job knows."""
+    if request.task not in spec.defaults.tasks:
+        rule = f"be one of {', '.join(spec.defaults.tasks)} with {spec.name}"
+        raise InvalidRequest("task_type", rule, request.task.value)
 
 
 def fits(request: TextToMusic, spec: ModelSpec, thinking: Thinking) -> Effective:

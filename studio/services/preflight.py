@@ -57,6 +57,8 @@ class Preflight:
             whole = complete_form(form)
             request = build_request(whole, reference=Path("reference") if whole["reference_audio"] else None)
             thinking = build_thinking(whole)
+            if not isinstance(request, TextToMusic):
+                return PreflightView()  # how long it gets is known to the job, which reads the source
             check_limits(request, status.model, status.loaded, thinking)
         except InvalidRequest as problem:
             return PreflightView(problem=problem)

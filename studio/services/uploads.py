@@ -48,15 +48,15 @@ class Uploads:
             self._artifacts.put(key, draft)
         return Upload(key=key, name=PurePath(name).name, seconds=audio.shape[-1] / rate)
 
-    def resolve(self, key: object) -> Path | None:
-        """Return the file behind a key of a form, None for no key.
+    def resolve(self, key: object, field: str = "reference_audio") -> Path | None:
+        """Return the file behind a key that the `field` of a form holds, None for no key.
 
         Raises InvalidRequest for a key that is another's or none at all, NotFound for a file that is gone.
         """
         if key in (None, ""):
             return None
         if not isinstance(key, str) or PurePath(key).parent.as_posix() != self._folder:
-            raise InvalidRequest("reference_audio", "be an upload of yours", key)
+            raise InvalidRequest(field, "be an upload of yours", key)
         path = self._artifacts.path(key)
         if not path.is_file():
             raise NotFound(f"the uploaded file {PurePath(key).name} is gone; upload it again")

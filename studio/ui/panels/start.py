@@ -91,15 +91,17 @@ def _load() -> None:
     if file is None:
         return
     try:
-        form, missing = studio().parameters.read(file.getvalue())
+        loaded = studio().parameters.read(file.getvalue())
     except StudioError as error:
         st.session_state[_ERROR] = error
         return
-    fields.apply(form)
+    fields.apply(loaded.form)
     st.session_state[_LOAD_ROUND] += 1
     said = [_("The form was filled from {name}.").format(name=plain(file.name))]
-    if missing:
-        said.append(_("Not there any more: {names}").format(names=plain(", ".join(missing))))
+    if loaded.gone:
+        said.append(_("Not there any more: {names}").format(names=plain(", ".join(loaded.gone))))
+    if loaded.odd:
+        said.append(_("Not understood, so left at its default: {names}").format(names=plain(", ".join(loaded.odd))))
     st.session_state[_LOADED] = said
 
 
