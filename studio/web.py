@@ -6,7 +6,7 @@ import errno
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import anyio.to_thread
@@ -18,6 +18,7 @@ from starlette.routing import Route
 from studio.config import ROOT, Settings
 from studio.errors import InvalidRequest, LinkExpired, NotFound, StudioError
 from studio.services import Studio
+from studio.services.media import MediaFile
 from studio.services.views import StatusView, WorkerState
 from studio.ui import notices, runtime
 
@@ -29,8 +30,17 @@ _WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}
 
 def audio(request: Request) -> Response:
     """Stream a take whole or by byte ranges; `?download=1` makes the browser save it."""
+    return _stream(request, runtime.studio().media.resolve)
+
+
+def source(request: Request) -> Response:
+    """Stream what a person brought along the same way."""
+    return _stream(request, runtime.studio().sources.resolve)
+
+
+def _stream(request: Request, resolve: Callable[[str], MediaFile]) -> Response:
     try:
-        file = runtime.studio().media.resolve(request.path_params["token"])
+        file = resolve(request.path_params["token"])
     except LinkExpired:
         return PlainTextResponse("This link has expired. Open the page again.", status_code=403)
     except NotFound:
@@ -138,6 +148,7 @@ def _say(text: str, *, error: bool = False) -> None:
 
 ROUTES = (
     Route("/api/audio/{token}", audio, methods=["GET", "HEAD"]),
+    Route("/api/source/{token}", source, methods=["GET", "HEAD"]),
     Route("/api/zip/{token}", archive),
     Route("/api/health", health),
 )

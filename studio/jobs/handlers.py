@@ -13,6 +13,7 @@ from studio.jobs.lease import Lease
 from studio.jobs.making import Making
 from studio.jobs.presence import LM
 from studio.jobs.queue import Queue
+from studio.jobs.repainted import proof
 from studio.jobs.resident import Resident
 from studio.jobs.resident_lm import ResidentLm
 from studio.jobs.spec import Adapt, Encode, Generate, Initialize, Measure, Replay, TimeLyrics, Write
@@ -87,8 +88,9 @@ class Handlers:
         start = perf_counter()
         takes = self._making.make(payload, run)
         takes, scores = self._making.scored(payload, takes, run)
-        loaded = self._resident.require(payload.model, run).status()
-        self._keeping.keep(takes, scores, payload, loaded, lease, run, start)
+        engine = self._resident.require(payload.model, run)
+        prove = proof(payload.request, engine.spec)
+        self._keeping.keep(takes, scores, payload, engine.status(), lease, run, start, prove)
 
     def _write(self, payload: Write, lease: Lease, run: Run) -> None:
         found = answer(self._lm.require(payload.lm, run), payload.ask, run)

@@ -19,6 +19,7 @@ from studio.jobs.aftercare import trace_key
 from studio.jobs.lease import Lease
 from studio.jobs.queue import Queue
 from studio.jobs.recovery import BATCHES
+from studio.jobs.repainted import Prove
 from studio.jobs.sidecar import sidecar, tags_of
 from studio.jobs.spec import Generate, Measure, Payload, TimeLyrics
 from studio.storage import models
@@ -57,10 +58,14 @@ class Keeping:
         lease: Lease,
         run: Run,
         start: float,
+        prove: Prove = lambda take, file: take,
     ) -> None:
-        """Store takes and end their job; `loaded` is what the model says of itself, `start` when the job began."""
+        """Store takes and end their job; `loaded` is what the model says of itself, `start` when the job began.
+
+        `prove` adds to a take what can only be told of its finished file.
+        """
         with self._artifacts.drafts(lease.name) as folder:
-            drafts = _write(takes, scores, folder, payload, self._form(lease), run)
+            drafts = _write(takes, scores, folder, payload, self._form(lease), run, prove)
             self._store(drafts, payload, environment_of(payload.model, loaded), lease, perf_counter() - start)
 
     def score_row(self, take_id: str, found: Facts) -> models.QualityScore:
@@ -127,13 +132,20 @@ class Keeping:
 
 
 def _write(
-    takes: Sequence[Take], scores: Sequence[Facts | None], folder: Path, payload: Generate, form: Facts, run: Run
+    takes: Sequence[Take],
+    scores: Sequence[Facts | None],
+    folder: Path,
+    payload: Generate,
+    form: Facts,
+    run: Run,
+    prove: Prove,
 ) -> list[_Draft]:
     drafts = []
-    for index, (take, score) in enumerate(zip(takes, scores, strict=True)):
+    for index, (made, score) in enumerate(zip(takes, scores, strict=True)):
         run.step(Phase.SAVING, index, len(takes))
         start, file = perf_counter(), folder / f"{index}.{payload.audio_format}"
-        write_audio(file, take.audio, take.sample_rate, payload.audio_format)
+        write_audio(file, made.audio, made.sample_rate, payload.audio_format)
+        take = prove(made, file)
         settings = sidecar(form, take.requested, take.effective, seed=take.seed, model=payload.model)
         write_tags(file, tags_of(settings))
         trace = _write_trace(take, folder / f"{index}.trace")

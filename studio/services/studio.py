@@ -20,6 +20,7 @@ from studio.services.models import Models
 from studio.services.parameters import Parameters
 from studio.services.preflight import Preflight
 from studio.services.results import Results
+from studio.services.sources import Sources
 from studio.services.takes import Takes
 from studio.services.uploads import Uploads
 from studio.services.views import LmView, ModelView, StatusView
@@ -54,6 +55,7 @@ class Studio:
         queue = Queue(database, lease_seconds=settings.lease_seconds, clock=clock)
         secret, artifacts = signing_secret(settings), ArtifactStore(settings.artifacts_dir)
         self.uploads = Uploads(artifacts, user_id=user_id)
+        self.sources = Sources(self.uploads, artifacts, Signer(secret, clock, "studio.source"))
         self.parameters = Parameters(self.uploads)
         self.examples = Examples()
         self.generation = Generation(

@@ -1,0 +1,83 @@
+"""The region element: a stretch of a source, drawn on its outline, in step with two numbers that Python owns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from urllib.parse import urljoin
+
+import streamlit as st
+
+from studio.services.details import LyricLine
+from studio.services.sources import SourceView
+from studio.ui import deck
+from studio.ui.text import _
+
+_HERE = Path(__file__).parent
+_element = st.components.v2.component(
+    "studio_region",
+    html='<div class="studio-region"></div>',
+    css=(_HERE / "region.css").read_text(encoding="utf-8"),
+    js=(_HERE / "region.js").read_text(encoding="utf-8"),
+)
+
+
+def region(
+    source: SourceView,
+    span: tuple[float, float],
+    *,
+    most: float,
+    bpm: float | None,
+    cues: Sequence[LyricLine],
+    key: str,
+    on_change: Callable[[], None],
+) -> None:
+    """Draw `source` with the stretch `span` (seconds, may reach beyond both its ends) for a song of at most `most` s.
+
+    What a person draws is in `drawn(key)` when `on_change` is called.
+    """
+    _element(
+        key=key,
+        on_region_change=on_change,
+        data={
+            "id": source.key,
+            "url": address(source),
+            "duration": source.seconds,
+            "peaks": list(source.peaks),
+            "region": list(span),
+            "room": max(0.0, most - source.seconds),
+            "bpm": bpm or 0,
+            "lines": [[cue.start, cue.end] for cue in cues],
+            "quiet": st.session_state.get(deck.QUIET, 0),
+            "words": {
+                "label": _("Region of the source"),
+                "start": _("Start of the region"),
+                "end": _("End of the region"),
+                "move": _("Move the region"),
+                "part": _("Play region"),
+                "play": _("Play"),
+                "pause": _("Pause"),
+                "out": _("Zoom out"),
+                "in": _("Zoom in"),
+                "all": _("Show everything"),
+                "snap": _("Snap to"),
+                "off": _("no snap"),
+                "beat": _("beat"),
+                "line": _("lyric line"),
+                "before": _("adds music before the source"),
+                "after": _("adds music behind the source"),
+            },
+        },
+    )
+
+
+def drawn(key: str) -> tuple[float, float] | None:
+    """Return the stretch a person has drawn last, None before that."""
+    found = st.session_state.get(key)
+    stretch = getattr(found, "region", None)
+    return (float(stretch[0]), float(stretch[1])) if stretch else None
+
+
+def address(source: SourceView) -> str:
+    """Return the absolute address of a source's audio."""
+    return urljoin(st.context.url or "http://localhost/", source.path)
