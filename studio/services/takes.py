@@ -13,13 +13,15 @@ from studio.engine.audio.checks import Verdict, checks
 from studio.engine.audio.io import read_audio
 from studio.engine.audio.likeness import Verdict as Sameness
 from studio.engine.audio.peaks import outline
+from studio.engine.audio.tags import read_settings
 from studio.engine.score.lrc import cues, read_lrc
-from studio.errors import InvalidRequest, NotFound
+from studio.errors import AudioError, InvalidRequest, NotFound
 from studio.jobs.aftercare import trace_key, why_untimed
 from studio.jobs.queue import Queue
 from studio.jobs.sidecar import sidecar
 from studio.jobs.spec import Payload, Replay, TimeLyrics
 from studio.services.details import Change, LyricsView, ReplayView, TakeDetails
+from studio.services.library.origins import take_named_in
 from studio.services.media import file_stem
 from studio.storage import models
 from studio.storage.artifacts import ArtifactStore
@@ -74,13 +76,31 @@ class Takes:
     def sidecar(self, take_id: str) -> tuple[str, dict[str, object]]:
         """Return the name and the content of the JSON that lies beside a take's file; raises NotFound."""
         take = self._find(take_id)
-        settings = sidecar(take.batch.form, take.requested, take.effective, seed=take.seed, model=take.batch.model)
+        settings = sidecar(
+            take.batch.form, take.requested, take.effective, seed=take.seed, model=take.batch.model, take_id=take.id
+        )
         return f"{file_stem(take)}.json", settings
 
     def sidecar_file(self, take_id: str) -> tuple[str, bytes]:
         """Return the same, ready to save: UTF-8, indented."""
         name, settings = self.sidecar(take_id)
         return name, json.dumps(settings, ensure_ascii=False, indent=2).encode()
+
+    def audio_file(self, take_id: str) -> tuple[str, bytes]:
+        """Return name and content of a take's audio; raises NotFound when take or file is gone."""
+        take = self._find(take_id)
+        path = self._artifacts.path(take.key)
+        if not path.is_file():
+            raise NotFound(f"the audio of take {take_id!r} is gone")
+        return f"{file_stem(take)}.{take.format}", path.read_bytes()
+
+    def named_in(self, content: bytes) -> str:
+        """Return the id of the take whose JSON or audio file this is, empty where it names none that exists."""
+        try:
+            text = content.decode() if content.lstrip()[:1] == b"{" else read_settings(content)
+            return self._find(take_named_in(text)).id
+        except (AudioError, UnicodeDecodeError, NotFound):
+            return ""
 
     def lrc_file(self, take_id: str) -> tuple[str, bytes]:
         """Return name and content of the take's lyrics with their times; raises NotFound when there are none."""

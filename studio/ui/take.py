@@ -66,8 +66,10 @@ def files(take: TakeView) -> None:
             on_click="ignore",
             help=_("Every setting of this take. Generate loads it back; the audio file itself holds the same."),
         )
-        if st.button(_("Send To Src"), key="take.source", on_click=handoff.send_source, args=[take.id]):
-            st.toast(_("The next page with a Source Audio field will offer this take."))
+        if st.button(_("Send To Src"), key="take.source", help=_("Make this take the Source Audio.")):
+            _hand_over(handoff.send_source, take.id, _("This take is the Source Audio now."))
+        if st.button(_("Use as reference"), key="take.reference", help=_("Make this take the Reference Audio.")):
+            _hand_over(handoff.send_reference, take.id, _("This take is the Reference Audio now."))
 
 
 def settings(take: TakeView) -> None:
@@ -145,7 +147,7 @@ def codes(take: TakeView) -> None:
         st.caption(_("No codes: this take was not planned by the language model."))
         return
     st.code(text, language=None, wrap_lines=True, height=200)
-    if st.button(_("Use codes"), key="take.codes", on_click=handoff.use_codes, args=[text]):
+    if st.button(_("Use codes"), key="take.codes", on_click=handoff.use_codes, args=[text, take.id]):
         st.toast(_("The codes are in Codes Hints, and Think is off."))
 
 
@@ -195,6 +197,15 @@ def _start(submit: Callable[[], str]) -> None:
         notices.show(error)
         return
     st.rerun()
+
+
+def _hand_over(send: Callable[[str], None], take_id: str, done: str) -> None:
+    try:
+        send(take_id)
+    except StudioError as error:
+        notices.show(error)
+    else:
+        st.toast(done)
 
 
 def _store_lyrics(take_id: str, key: str) -> None:

@@ -128,7 +128,7 @@ def test_handing_over_fills_the_session(app: AppTest, ready: Studio) -> None:
     take = takes(ready, batch_size=1)[0]
     open_take(app, take.id)
     app.button("take.source").click().run()
-    assert app.session_state[handoff.SOURCE] == take.id
+    assert app.session_state[handoff.SOURCE].seconds == 0.5
 
 
 @pytest.mark.parametrize("page", ["pages/generate.py", "pages/history.py"])
