@@ -3,7 +3,8 @@
 import streamlit as st
 
 from studio.errors import NotFound
-from studio.ui import batches, chips, compare, jobs, player, shell, take
+from studio.ui import batches, chips, compare, jobs, judging, player, shell, take
+from studio.ui.history import family
 from studio.ui.runtime import studio
 from studio.ui.text import _
 
@@ -26,19 +27,20 @@ if other is None:
     take.listen(one, known)
 else:
     compare.side_by_side(one, other)
-chips.row(known.checks)
+chips.row(known.checks, known.score)
 st.caption(player.facts(one))
 compare.liked(one)
-take.files(one)
+with st.container(horizontal=True):
+    player.files(one, "take")
 
 left, right = st.columns(2, gap="large")
 with left:
     st.subheader(_("Lyrics Timestamps"), anchor=False)
-    take.lyrics(one, known)
+    judging.lyrics(one, known, "take")
     st.subheader(_("Quality Score"), anchor=False)
-    take.score()
+    judging.score(one, known, "take")
     st.subheader(_("LM Codes"), anchor=False)
-    take.codes(one)
+    judging.codes(one, "take")
 with right:
     st.subheader(_("Asked for and heard"), anchor=False)
     chips.table(known.checks)
@@ -48,5 +50,4 @@ with right:
     take.timings(one, known)
 st.subheader(_("Settings: asked for and used"), anchor=False)
 take.settings(one)
-st.subheader(_("Lineage"), anchor=False)
-st.caption(_("What this take was made from, and what was made from it, will be drawn here."))
+family.draw(one.id)

@@ -10,10 +10,10 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 import numpy as np
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from studio.config import Settings
-from studio.engine.audio.checks import checks, worst
+from studio.engine.audio.checks import checks, coded, worst
 from studio.engine.audio.io import read_audio, write_audio
 from studio.engine.audio.likeness import Likeness, likeness
 from studio.engine.audio.measure import measure
@@ -130,10 +130,12 @@ class Aftercare:
     def _measure(self, take: models.Take) -> None:
         audio, rate = read_audio(self.artifacts.path(take.key))
         row = dict(measure(audio, rate).as_row())
-        verdict = worst(checks(row, take.requested, take.effective))
+        found = checks(row, take.requested, take.effective)
         kept = {name: row[name] for name in _COLUMNS}
         with self.database.write() as session:
-            session.merge(models.Measurement(take_id=take.id, verdict=verdict, created_at=self.clock(), **kept))
+            session.merge(models.Measurement(take_id=take.id, verdict=worst(found), created_at=self.clock(), **kept))
+            told = update(models.Entry).where(models.Entry.take_id == take.id)
+            session.execute(told.values(heard=coded(found), loudness=row["loudness_lufs"]))
             environment = session.get(models.Environment, take.id)
             if environment is not None and not environment.facts.get(MODEL_SUM):
                 total = weights_sum(str(environment.facts.get("model", "")), self._dirs)

@@ -33,6 +33,7 @@ from studio.storage.times import Clock
 class _Draft:
     """A take whose files are written but not yet in their place."""
 
+    take_id: str
     take: Take
     score: Facts | None
     file: Path
@@ -117,6 +118,7 @@ class Keeping:
     def _row(self, draft: _Draft, lease: Lease, index: int, key: str, wall: float) -> models.Take:
         take = draft.take
         return models.Take(
+            id=draft.take_id,
             batch_id=lease.batch_id,
             index=index,
             seed=take.seed,
@@ -146,10 +148,11 @@ def _write(
         start, file = perf_counter(), folder / f"{index}.{payload.audio_format}"
         write_audio(file, made.audio, made.sample_rate, payload.audio_format)
         take = prove(made, file)
-        settings = sidecar(form, take.requested, take.effective, seed=take.seed, model=payload.model)
+        take_id = models.new_id()  # the file says which take it is
+        settings = sidecar(form, take.requested, take.effective, seed=take.seed, model=payload.model, take_id=take_id)
         write_tags(file, tags_of(settings))
         trace = _write_trace(take, folder / f"{index}.trace")
-        drafts.append(_Draft(take, score, file, trace, perf_counter() - start))
+        drafts.append(_Draft(take_id, take, score, file, trace, perf_counter() - start))
     run.step(Phase.SAVING, len(takes), len(takes))
     return drafts
 

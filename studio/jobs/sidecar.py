@@ -10,6 +10,7 @@ from studio.engine.requests import parse_key_scale
 from studio.errors import InvalidRequest
 
 SCHEMA = 1
+TAKE_ID = "take_id"  # the key that says which take the settings are of
 LM_DEFAULTS: Mapping[str, object] = {
     "thinking": False,
     "lm_temperature": 0.85,
@@ -84,6 +85,7 @@ def sidecar(
     *,
     seed: int,
     model: str,
+    take_id: str = "",
 ) -> dict[str, object]:
     """Return every key of product.md 2.3 for one take, and whatever else its form and its request hold.
 
@@ -103,6 +105,7 @@ def sidecar(
         "audio_codes": codes_text(effective.get("audio_codes") or requested.get("audio_codes")),
         "seed": seed,
         "model": model,
+        TAKE_ID: take_id,
         "schema_version": SCHEMA,
         "studio_version": __version__,
         "generator": "AI-generated",

@@ -10,7 +10,17 @@ from studio.engine.audio.checks import Check, Verdict
 from studio.engine.audio.likeness import Verdict as Sameness
 from studio.engine.score.lrc import LyricLine
 
-__all__ = ["Change", "Check", "LyricLine", "LyricsView", "ReplayView", "Sameness", "TakeDetails", "Verdict"]
+__all__ = [
+    "Change",
+    "Check",
+    "LyricLine",
+    "LyricsView",
+    "ReplayView",
+    "Sameness",
+    "ScoreView",
+    "TakeDetails",
+    "Verdict",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +57,17 @@ class ReplayView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ScoreView:
+    """How well a take fits its words, the last time somebody asked; either part may be missing."""
+
+    total: float | None  # 0..1, of the codes
+    parts: Mapping[str, float]  # 0..1, by caption, lyrics and each fact
+    followed: Mapping[str, float]  # how the lyrics are followed: by the take, by noise
+    sensitivity: float
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TakeDetails:
     """Everything that is known of one take by now."""
 
@@ -57,4 +78,5 @@ class TakeDetails:
     loudness: float | None = None  # LUFS
     lyrics: LyricsView | None = None
     environment: Mapping[str, object] = field(default_factory=dict)
+    score: ScoreView | None = None
     replay: ReplayView | None = None  # the last one

@@ -17,7 +17,7 @@ from studio.errors import InvalidRequest, NotFound
 from studio.jobs.queue import Queue
 from studio.jobs.spec import Generate, Initialize, LanguageModel
 from studio.services.forms import audio_format, auto_score, build_request, build_thinking, complete_form
-from studio.services.library.lineage import Parent, record
+from studio.services.library.origins import Parent, record
 from studio.services.limits import check_limits, check_task, fits
 from studio.services.models import Models
 from studio.services.uploads import Uploads

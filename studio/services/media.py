@@ -12,6 +12,7 @@ from itsdangerous import BadSignature, TimestampSigner
 
 from studio.config import Settings
 from studio.errors import LinkExpired, NotFound, StorageError
+from studio.services.views import TakeView
 from studio.storage.artifacts import ArtifactStore
 from studio.storage.database import Database
 from studio.storage.models import Take
@@ -90,7 +91,7 @@ class Signer(TimestampSigner):
         return now - now % int(STABLE.total_seconds())
 
 
-def file_stem(take: Take) -> str:
+def file_stem(take: Take | TakeView) -> str:
     """Return what the files of a take are called when they are saved, but for their endings."""
     return f"{take.created_at:%Y%m%d-%H%M%S}-seed{take.seed}"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, Select, and_, func, or_, select
@@ -11,9 +11,11 @@ from sqlalchemy.orm import Session
 from studio.engine.requests import Task
 from studio.jobs.spec import JobKind
 from studio.services.generation import Generation
+from studio.services.library.origins import Parent, copied
 from studio.services.views import JobState
 from studio.storage.database import Database
 from studio.storage.models import Batch, Job
+from studio.storage.states import Role
 
 AHEAD = -1  # the priority of a batch nobody asked for yet
 _WAITING = (JobState.QUEUED, JobState.RUNNING)
@@ -79,17 +81,21 @@ class Results:
                 return None
             return AheadView(job_id=job.id, state=job.state, error=job.error)
 
-    def prepare(self, form: Mapping[str, object], after: str) -> str | None:
+    def prepare(self, form: Mapping[str, object], after: str, parents: Sequence[Parent] | None = None) -> str | None:
         """Start the batch that follows batch `after` and return its job's id; None when one is there or on its way.
 
-        Codes are left out and the seeds are new, as one batch is to differ from the other. Raises as
-        `Generation.submit` does.
+        Codes are left out and the seeds are new, as one batch is to differ from the other; without `parents` its
+        settings are copied from where those of `after` were. Raises as `Generation.submit` does.
         """
         place, ahead = self.place(after), self.ahead()
         if place is None or place.batch_id != after or place.next or (ahead and ahead.state in _WAITING):
             return None
         following = {**form, "audio_codes": "", "use_random_seed": True}
-        return self._generation.submit(following, priority=AHEAD)
+        if parents is None:
+            with self._database.read() as session:
+                parents = copied(session, after)
+        kept = [parent for parent in parents if parent.role != Role.CODES]
+        return self._generation.submit(following, kept, priority=AHEAD)
 
     def stop(self) -> None:
         """Call off what is prepared ahead and has not begun; what is being made is finished."""

@@ -13,20 +13,22 @@ from studio.engine.audio.checks import Verdict, checks
 from studio.engine.audio.io import read_audio
 from studio.engine.audio.likeness import Verdict as Sameness
 from studio.engine.audio.peaks import outline
+from studio.engine.audio.tags import read_settings
 from studio.engine.score.lrc import cues, read_lrc
-from studio.errors import InvalidRequest, NotFound
+from studio.errors import AudioError, InvalidRequest, NotFound
 from studio.jobs.aftercare import trace_key, why_untimed
 from studio.jobs.queue import Queue
 from studio.jobs.sidecar import sidecar
 from studio.jobs.spec import Payload, Replay, TimeLyrics
-from studio.services.details import Change, LyricsView, ReplayView, TakeDetails
+from studio.services.details import Change, LyricsView, ReplayView, ScoreView, TakeDetails
+from studio.services.library.origins import take_named_in
 from studio.services.media import file_stem
 from studio.storage import models
 from studio.storage.artifacts import ArtifactStore
 from studio.storage.database import Database
 from studio.storage.times import Clock
 
-Row = TypeVar("Row", models.Measurement, models.Waveform, models.TimedLyrics, models.Environment)
+Row = TypeVar("Row", models.Measurement, models.Waveform, models.TimedLyrics, models.Environment, models.QualityScore)
 MAX_LRC = 64_000  # characters; a song has a hundred lines
 
 
@@ -58,6 +60,7 @@ class Takes:
             waves = _rows(session, models.Waveform, take_ids)
             lyrics = _rows(session, models.TimedLyrics, take_ids)
             environments = _rows(session, models.Environment, take_ids)
+            scores = _rows(session, models.QualityScore, take_ids)
             replays = _last_replays(session, take_ids)
         return {
             take.id: _details(
@@ -66,6 +69,7 @@ class Takes:
                 waves[take.id].peaks if take.id in waves else self._draw(take),
                 lyrics.get(take.id),
                 environments.get(take.id),
+                scores.get(take.id),
                 replays.get(take.id),
             )
             for take in takes
@@ -74,13 +78,31 @@ class Takes:
     def sidecar(self, take_id: str) -> tuple[str, dict[str, object]]:
         """Return the name and the content of the JSON that lies beside a take's file; raises NotFound."""
         take = self._find(take_id)
-        settings = sidecar(take.batch.form, take.requested, take.effective, seed=take.seed, model=take.batch.model)
+        settings = sidecar(
+            take.batch.form, take.requested, take.effective, seed=take.seed, model=take.batch.model, take_id=take.id
+        )
         return f"{file_stem(take)}.json", settings
 
     def sidecar_file(self, take_id: str) -> tuple[str, bytes]:
         """Return the same, ready to save: UTF-8, indented."""
         name, settings = self.sidecar(take_id)
         return name, json.dumps(settings, ensure_ascii=False, indent=2).encode()
+
+    def audio_file(self, take_id: str) -> tuple[str, bytes]:
+        """Return name and content of a take's audio; raises NotFound when take or file is gone."""
+        take = self._find(take_id)
+        path = self._artifacts.path(take.key)
+        if not path.is_file():
+            raise NotFound(f"the audio of take {take_id!r} is gone")
+        return f"{file_stem(take)}.{take.format}", path.read_bytes()
+
+    def named_in(self, content: bytes) -> str:
+        """Return the id of the take whose JSON or audio file this is, empty where it names none that exists."""
+        try:
+            text = content.decode() if content.lstrip()[:1] == b"{" else read_settings(content)
+            return self._find(take_named_in(text)).id
+        except (AudioError, UnicodeDecodeError, NotFound):
+            return ""
 
     def lrc_file(self, take_id: str) -> tuple[str, bytes]:
         """Return name and content of the take's lyrics with their times; raises NotFound when there are none."""
@@ -184,6 +206,7 @@ def _details(
     peaks: bytes,
     lyrics: models.TimedLyrics | None,
     environment: models.Environment | None,
+    score: models.QualityScore | None,
     replay: models.Replay | None,
 ) -> TakeDetails:
     found = () if measured is None else tuple(checks(_facts(measured), take.requested, take.effective))
@@ -195,6 +218,7 @@ def _details(
         loudness=None if measured is None else measured.loudness_lufs,
         lyrics=None if lyrics is None else _lyrics(lyrics, take.duration),
         environment={} if environment is None else environment.facts,
+        score=None if score is None else _score(score.facts),
         replay=None if replay is None else _replay(replay),
     )
 
@@ -212,6 +236,18 @@ def _lyrics(row: models.TimedLyrics, duration: float) -> LyricsView:
         notes=tuple(cast(list[str], row.notes.get("notes", []))),
         seconds=row.seconds,
         edited=row.edited,
+    )
+
+
+def _score(facts: Mapping[str, object]) -> ScoreView:
+    total, scale = facts.get("score"), facts.get("score_scale")
+    followed = cast(Mapping[str, Mapping[str, float]], facts.get("lyric_scores", {}))
+    return ScoreView(
+        total=total if isinstance(total, float) else None,
+        parts=cast(Mapping[str, float], facts.get("scores", {})),
+        followed={name: one["score"] for name, one in followed.items()},
+        sensitivity=scale if isinstance(scale, float) else 0.5,
+        notes=tuple(cast(list[str], facts.get("score_notes", []))),
     )
 
 

@@ -13,6 +13,7 @@ from studio.storage.artifacts import ArtifactStore
 
 KINDS = ("wav", "flac", "mp3", "ogg", "opus", "m4a", "aac")  # what the uploaders offer
 FOLDER = "uploads"
+NAME = ".name"  # ending of the file beside an upload that says what it was called
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +46,9 @@ class Uploads:
                 raise AudioError(f"{field}: {name} can't be read as audio: {error}") from error
             if is_silent(audio):
                 raise AudioError(f"{field}: {name} is silent")
+            called = folder / "name"
+            called.write_text(PurePath(name).name, encoding="utf-8")
+            self._artifacts.put(key + NAME, called)
             self._artifacts.put(key, draft)
         return Upload(key=key, name=PurePath(name).name, seconds=audio.shape[-1] / rate)
 
@@ -72,3 +76,9 @@ class Uploads:
             return key if self.resolve(key) is not None else None
         except NotFound:
             return None
+
+
+def called(path: Path) -> str:
+    """Return what the uploaded file at `path` was called on the person's machine."""
+    beside = path.with_name(path.name + NAME)
+    return beside.read_text(encoding="utf-8") if beside.is_file() else path.name

@@ -98,9 +98,9 @@ class Take(Base):
 class Entry(Base):
     """A take in its owner's library: what the person did with it, and narrow copies of the facts a search filters by.
 
-    The copies never go stale, for a take's settings never change; a search reads these rows only, not the wide ones
-    with JSON. Every take gets its entry when it is stored, see studio.storage.entries. Its number is also the row of
-    its words in the full-text index.
+    The copies never go stale, for a take's settings never change and it is measured once; a search reads these rows
+    only, not the wide ones with JSON. Every take gets its entry when it is stored, see studio.storage.entries. Its
+    number is also the row of its words in the full-text index.
     """
 
     __tablename__ = "entries"
@@ -119,6 +119,8 @@ class Entry(Base):
     adapter: Mapped[str] = mapped_column(String(255), default="")  # the LoRA in use; several are joined by " + "
     bpm: Mapped[int | None]  # as used, else as asked for
     key_scale: Mapped[str] = mapped_column(String(16), default="")
+    heard: Mapped[str] = mapped_column(String(8), default="")  # see studio.engine.audio.checks.coded; "" = not measured
+    loudness: Mapped[float | None]  # LUFS, as measured
     title: Mapped[str] = mapped_column(String(200), default="")
     rating: Mapped[int] = mapped_column(default=0)  # stars, 0 = none given
     favourite: Mapped[bool] = mapped_column(default=False)

@@ -80,6 +80,7 @@ def full(batch: BatchView, model: ModelView | None) -> None:
     """Draw a batch with players, complete settings and both ways to use them again."""
     with st.container(border=True, key=f"batch.{batch.id}"):
         head(batch)
+        first = batch.takes[0].id if batch.takes else ""
         shelf.takes(batch.takes, model, with_head=False)
         with st.expander(_("Settings")):
             _settings(batch)
@@ -93,7 +94,7 @@ def full(batch: BatchView, model: ModelView | None) -> None:
                 _("Apply These Settings to UI"),
                 key=f"apply.{batch.id}",
                 on_click=fields.apply,
-                args=[dict(batch.form), model],
+                args=[dict(batch.form), model, (), first],
                 icon=":material/input:",
                 help=_("Fill the Generate form exactly as it was for this batch."),
             )
@@ -101,7 +102,7 @@ def full(batch: BatchView, model: ModelView | None) -> None:
                 _("Apply with the same seeds"),
                 key=f"repeat.{batch.id}",
                 on_click=fields.apply,
-                args=[dict(batch.form), model, [take.seed for take in batch.takes]],
+                args=[dict(batch.form), model, [take.seed for take in batch.takes], first],
                 help=_("The same form with the seeds that were used, to make these very takes again."),
             )
     if again or same:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import streamlit as st
 
 from studio.i18n import N_
-from studio.services.details import Check, Verdict
+from studio.services.details import Check, ScoreView, Verdict
 from studio.ui.text import Colour, _, plain, seconds
 
 _NAMES = {
@@ -34,13 +34,16 @@ _WORDS = {
 _QUIET = ("clipping", "silence")  # shown only when there is something to see
 
 
-def row(checks: Sequence[Check]) -> None:
+def row(checks: Sequence[Check], score: ScoreView | None = None) -> None:
     """Draw the chips of a take; one line says that they are still to come."""
+    shown = [check for check in checks if check.name not in _QUIET or check.verdict != Verdict.PASS]
+    words = [_chip(check) for check in shown if check.heard is not None]
+    if score is not None and score.total is not None:
+        words.append(f":blue-badge[:material/grade: {plain(_('Score {n}').format(n=f'{score.total:.2f}'))}]")
+    if words:
+        st.markdown(" ".join(words))
     if not checks:
         st.caption(_("Not measured yet"))
-        return
-    shown = [check for check in checks if check.name not in _QUIET or check.verdict != Verdict.PASS]
-    st.markdown(" ".join(_chip(check) for check in shown if check.heard is not None))
 
 
 def table(checks: Sequence[Check]) -> None:

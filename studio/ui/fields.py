@@ -18,6 +18,7 @@ PREFIX = "create."
 MODE = PREFIX + "mode"  # the widget that chooses between the two
 SIMPLE, CUSTOM = "simple", "custom"
 ADJUSTED = "form.adjusted"  # names of fields whose applied value had to give way
+APPLIED = "form.applied"  # id of the take whose settings were copied into the form; "" for none
 _MODEL = "form.model"  # the checkpoint whose defaults the form follows
 _LIMIT = "form.limit"  # the upper end of Inference Steps as last drawn
 FORMATTED = PREFIX + "formatted"  # the words came from the language model or an example and were not touched since
@@ -231,8 +232,12 @@ def touched() -> None:
     st.session_state[FORMATTED] = False
 
 
-def apply(settings: Mapping[str, object], model: ModelView | None = None, seeds: Sequence[int] = ()) -> None:
+def apply(
+    settings: Mapping[str, object], model: ModelView | None = None, seeds: Sequence[int] = (), take_id: str = ""
+) -> None:
     """Fill every field from `settings` and show them all (Custom); with `seeds`, fix the seeds that were used.
+
+    `take_id` names the take they are copied from, which becomes a parent of what is made with them.
 
     A callback: it must run before the widgets exist. What a widget can't hold is remembered under ADJUSTED.
     """
@@ -248,6 +253,7 @@ def apply(settings: Mapping[str, object], model: ModelView | None = None, seeds:
         st.session_state[field.key] = fitted
     st.session_state[ADJUSTED] = adjusted
     st.session_state[MODE] = CUSTOM
+    st.session_state[APPLIED] = take_id
     if model is not None:
         st.session_state[_MODEL] = model.name
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import streamlit as st
 
+from studio.errors import StudioError
 from studio.services.details import TakeDetails
+from studio.services.media import file_stem
 from studio.services.views import TakeView
-from studio.ui import chips, fields
+from studio.ui import chips, fields, handoff, judging, notices
 from studio.ui.deck import Track, deck, link
 from studio.ui.runtime import studio
 from studio.ui.text import _, plain, seconds, snippet
@@ -38,15 +40,13 @@ def card(take: TakeView, known: TakeDetails) -> None:
         key=f"deck.{take.id}",
         cues=known.lyrics.cues if known.lyrics else (),
     )
-    chips.row(known.checks)
+    chips.row(known.checks, known.score)
     st.caption(facts(take))
     for words in (*changed(take.requested, take.effective), *notes(take.effective)):
         st.caption(words)
     _details(take, known)
     with st.container(horizontal=True):
-        st.link_button(
-            _("Download"), f"{link(take.id)}?download=1", key=f"download.{take.id}", icon=":material/download:"
-        )
+        files(take, f"card.{take.id}")
         st.page_link(
             "pages/take.py", label=_("Open this take"), query_params={"id": take.id}, icon=":material/open_in_new:"
         )
@@ -97,27 +97,43 @@ def notes(effective: Mapping[str, object]) -> Iterator[str]:
         yield ":material/info: " + plain(_(str(note)))
 
 
-def codes_of(take: TakeView) -> str:
-    """Return the 5 Hz codes a take was made from, as text; empty when there were none."""
-    codes = take.effective.get("audio_codes") or take.requested.get("audio_codes")
-    if isinstance(codes, str):
-        return codes
-    return "".join(f"<|audio_code_{code}|>" for code in codes) if isinstance(codes, list) else ""
-
-
 def _details(take: TakeView, known: TakeDetails) -> None:
-    """H-08 to H-11: score, lyric times and codes, closed until wanted."""
-    with st.expander(_("Score · LRC · LM Codes")):
+    """H-08 to H-11: score, lyric times and codes, closed until wanted and drawn only then."""
+    place = f"card.{take.id}"
+    details = st.expander(_("Score · LRC · LM Codes"), key=f"{place}.details", on_change="rerun")
+    if not details.open:
+        return
+    with details:
         st.caption(_("Quality Score"))
-        st.code(_("Not scored yet"), language=None)
+        judging.score(take, known, place)
         st.caption(_("Lyrics Timestamps"))
-        lrc = known.lyrics.lrc if known.lyrics else ""
-        st.code(lrc or _("No times yet; this take's page finds them."), language=None, height=160 if lrc else "content")
+        judging.lyrics(take, known, place)
         st.caption(_("LM Codes"))
-        codes = codes_of(take)
-        st.code(
-            codes or _("No codes: this take was not planned by the language model."),
-            language=None,
-            wrap_lines=True,
-            height=160 if codes else "content",
-        )
+        judging.codes(take, place)
+
+
+def files(take: TakeView, place: str) -> None:
+    """Draw what can be taken away, audio and settings with one stem, and the way into Source Audio."""
+    st.link_button(_("Download"), f"{link(take.id)}?download=1", key=f"{place}.download", icon=":material/download:")
+    st.download_button(
+        _("Save settings (JSON)"),
+        lambda: studio().takes.sidecar_file(take.id)[1],
+        file_name=f"{file_stem(take)}.json",
+        mime="application/json",
+        key=f"{place}.json",
+        on_click="ignore",
+        help=_("Every setting of this take. Generate loads it back; the audio file itself holds the same."),
+    )
+    if st.button(_("Send To Src"), key=f"{place}.source", help=_("Make this take the Source Audio.")):
+        _hand_over(handoff.send_source, take.id, _("This take is the Source Audio now."))
+    if st.button(_("Use as reference"), key=f"{place}.reference", help=_("Make this take the Reference Audio.")):
+        _hand_over(handoff.send_reference, take.id, _("This take is the Reference Audio now."))
+
+
+def _hand_over(send: Callable[[str], None], take_id: str, done: str) -> None:
+    try:
+        send(take_id)
+    except StudioError as error:
+        notices.show(error)
+    else:
+        st.toast(done)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import streamlit as st
 
-from studio.errors import StudioError
 from studio.i18n import N_
 from studio.services.details import ReplayView, Sameness, TakeDetails
 from studio.services.views import BatchView, TakeView
-from studio.ui import fields, handoff, jobs, notices, player
-from studio.ui.deck import deck, link
+from studio.ui import fields, judging, player
+from studio.ui.deck import deck
 from studio.ui.runtime import studio
 from studio.ui.text import Colour, _, moment, plain, seconds, snippet
 
@@ -52,24 +51,6 @@ def comparable(batch: BatchView) -> list[TakeView]:
     return [*batch.takes, *recent]
 
 
-def files(take: TakeView) -> None:
-    """Draw what can be taken away: audio, JSON and lyrics, and the ways back into a form."""
-    name, content = studio().takes.sidecar_file(take.id)
-    with st.container(horizontal=True):
-        st.link_button(_("Download"), f"{link(take.id)}?download=1", key="take.download", icon=":material/download:")
-        st.download_button(
-            _("Save settings (JSON)"),
-            content,
-            file_name=name,
-            mime="application/json",
-            key="take.json",
-            on_click="ignore",
-            help=_("Every setting of this take. Generate loads it back; the audio file itself holds the same."),
-        )
-        if st.button(_("Send To Src"), key="take.source", on_click=handoff.send_source, args=[take.id]):
-            st.toast(_("The next page with a Source Audio field will offer this take."))
-
-
 def settings(take: TakeView) -> None:
     """Draw requested beside effective, with what differs marked and first."""
     rows = list(player.differences(take.requested, take.effective))
@@ -92,63 +73,6 @@ def settings(take: TakeView) -> None:
         st.caption(words)
 
 
-def lyrics(take: TakeView, known: TakeDetails) -> None:
-    """Draw the button that times the lyrics, and the times to edit and save."""
-    if st.button(_("LRC"), key="take.time", icon=":material/lyrics:", help=_("Find out when each line is sung.")):
-        _start(lambda: studio().takes.time_lyrics(take.id))
-    found = known.lyrics
-    if found is None:
-        st.caption(_("No times yet."))
-        return
-    for note in found.notes:
-        st.caption(":material/info: " + plain(_(note)))
-    key = f"take.lrc.{take.id}"
-    if st.session_state.get(f"{key}.stored") != found.lrc:  # new times came, or another tab changed them
-        st.session_state[key] = st.session_state[f"{key}.stored"] = found.lrc
-    st.text_area(
-        _("Lyrics Timestamps"),
-        key=key,
-        height=220,
-        on_change=_store_lyrics,
-        args=[take.id, key],
-        help=_("One line a row: [minutes:seconds] and the words. Subtitles follow what you write."),
-    )
-    if problem := st.session_state.pop(f"{key}.problem", None):
-        notices.show(problem)
-    st.caption(
-        _("How well the take follows its lyrics: {score}").format(score=f"{found.score:.4f}")
-        + (" · " + _("edited") if found.edited else "")
-    )
-    if found.lrc.strip():
-        name, content = studio().takes.lrc_file(take.id)
-        st.download_button(_("Save LRC"), content, file_name=name, mime="text/plain", key="take.lrc", on_click="ignore")
-    else:
-        st.caption(_("Nothing to save: the text is empty."))
-
-
-def score() -> None:
-    """Keep the place of the score, whose job comes with the language model."""
-    st.button(
-        _("Score"),
-        key="take.score",
-        disabled=True,
-        help=_("Scoring needs the language model, which this studio does not run yet."),
-        icon=":material/grade:",
-    )
-    st.code(_("Not scored yet"), language=None)
-
-
-def codes(take: TakeView) -> None:
-    """Draw the codes to copy, and hand them to the form."""
-    text = player.codes_of(take)
-    if not text:
-        st.caption(_("No codes: this take was not planned by the language model."))
-        return
-    st.code(text, language=None, wrap_lines=True, height=200)
-    if st.button(_("Use codes"), key="take.codes", on_click=handoff.use_codes, args=[text]):
-        st.toast(_("The codes are in Codes Hints, and Think is off."))
-
-
 def timings(take: TakeView, known: TakeDetails) -> None:
     """Draw what took how long."""
     rows = [(_TIMES.get(name, name), value) for name, value in take.timings.items()]
@@ -163,7 +87,7 @@ def replay(take: TakeView, known: TakeDetails) -> None:
     """Draw the button that makes the take again, and what came of it the last time."""
     st.caption(_("Makes the whole batch again from its stored settings and compares every sample."))
     if st.button(_("Make it again and compare"), key="take.replay", icon=":material/verified:"):
-        _start(lambda: studio().takes.replay(take.id))
+        judging.start(lambda: studio().takes.replay(take.id))
     if known.replay is not None:
         _replayed(known.replay)
     with st.expander(_("Environment")):
@@ -186,26 +110,6 @@ def _replayed(found: ReplayView) -> None:
         for one in found.changes:
             lines.append(f"| {_cell(one.name)} | {_shown(one.name, one.then)} | {_shown(one.name, one.now)} |")
         st.markdown("\n".join(lines))
-
-
-def _start(submit: Callable[[], str]) -> None:
-    try:
-        jobs.watch(submit())
-    except StudioError as error:
-        notices.show(error)
-        return
-    st.rerun()
-
-
-def _store_lyrics(take_id: str, key: str) -> None:
-    """A callback: the deck above is drawn with the new times in the same run."""
-    text = st.session_state[key]
-    try:
-        studio().takes.edit_lyrics(take_id, text)
-    except StudioError as error:
-        st.session_state[f"{key}.problem"] = error
-    else:
-        st.session_state[f"{key}.stored"] = text
 
 
 def _cell(text: str) -> str:

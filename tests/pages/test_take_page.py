@@ -51,9 +51,39 @@ def test_a_take_is_shown_with_everything_about_it(app: AppTest, ready: Studio) -
     assert "LUFS" in words
     assert "package numpy" in words
     assert "| The whole job |" in words
-    assert app.button("take.score").disabled
+    assert "Not scored yet" in words
     assert len(players(app)) == 1
     assert "No codes" in words
+
+
+def test_a_take_that_cannot_be_scored_says_why_and_an_old_score_is_shown(app: AppTest, ready: Studio) -> None:
+    take = takes(ready, batch_size=1)[0]
+    open_take(app, take.id)
+    app.button("take.score").click().run()
+    assert not app.error
+    assert "made without Think" in texts(app)
+    facts = {"score": 0.61, "scores": {"caption": 0.75, "bpm": 0.5}, "score_scale": 0.3, "score_notes": ["a remark"]}
+    facts |= {"lyric_scores": {"take": {"score": 0.4}, "noise": {"score": 0.2}}}
+    with ready._database.write() as session:
+        session.add(models.QualityScore(take_id=take.id, total=0.61, facts=facts, created_at=utc_now()))
+    words = texts(app.run())
+    for line in ("Quality score: 0.6100", "Caption: 0.7500", "BPM: 0.5000", "followed by the take: 0.4000", "0.3"):
+        assert line in words
+    assert "a remark" in words
+    assert "Score 0" in words  # the chip
+
+
+def test_a_take_shows_its_family(app: AppTest, ready: Studio) -> None:
+    first = takes(ready, batch_size=1, caption="the first")[0]
+    app.switch_page("pages/history.py").run()
+    app.button(f"apply.{first.batch_id}").click().run()
+    app.button("create.generate").click().run()
+    wait_for(lambda: not ready.generation.active(), 120)
+    second = ready.library.batches(limit=1)[0].takes[0]
+    words = texts(open_take(app, first.id))
+    assert "What was made from this?" in words
+    assert f"settings copied: the first](/take?id={second.id})" in words
+    assert f"settings copied: the first](/take?id={first.id})" in texts(open_take(app, second.id))
 
 
 def test_an_unknown_take_leads_to_history(app: AppTest, ready: Studio) -> None:
@@ -128,7 +158,7 @@ def test_handing_over_fills_the_session(app: AppTest, ready: Studio) -> None:
     take = takes(ready, batch_size=1)[0]
     open_take(app, take.id)
     app.button("take.source").click().run()
-    assert app.session_state[handoff.SOURCE] == take.id
+    assert app.session_state[handoff.SOURCE].seconds == 0.5
 
 
 @pytest.mark.parametrize("page", ["pages/generate.py", "pages/history.py"])

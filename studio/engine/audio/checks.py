@@ -17,6 +17,9 @@ SOME_CLIPPING = 10  # samples; fewer can't be heard
 _RELATIVE = {"major": 9, "minor": 3}  # semitones up to the relative key
 
 
+CODED = ("bpm", "keyscale", "clipping", "silence")  # the checks of `coded`, in their places
+
+
 class Verdict(StrEnum):
     """Whether what was heard is what was asked for."""
 
@@ -60,6 +63,12 @@ def worst(found: Iterable[Check]) -> Verdict:
     order = (Verdict.OFF, Verdict.CHECK, Verdict.PASS)
     verdicts = {check.verdict for check in found}
     return next((verdict for verdict in order if verdict in verdicts), Verdict.PASS)
+
+
+def coded(found: Iterable[Check]) -> str:
+    """Return the verdicts of the CODED checks as one letter each, the first of the verdict: "pcpp"."""
+    verdicts = {check.name: check.verdict for check in found}
+    return "".join(verdicts[name][0] for name in CODED)
 
 
 def _wish(requested: Mapping[str, object], effective: Mapping[str, object], name: str) -> object:

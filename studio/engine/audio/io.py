@@ -9,13 +9,18 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
+from studio.engine.audio import aac
 from studio.engine.audio.shape import Audio
 from studio.engine.audio.stream import join, open_stream
 from studio.engine.requests import AudioFormat
 from studio.errors import AudioError
 
 BLOCK = 1 << 16  # frames a write; libsndfile crashes when one call brings minutes of compressed audio
-MP3_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)  # Hz, all the format knows
+RATES: Mapping[AudioFormat, tuple[int, ...]] = {  # Hz, all that a format knows; one that is not here knows every rate
+    AudioFormat.MP3: (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000),
+    AudioFormat.OPUS: (8000, 12000, 16000, 24000, 48000),
+    AudioFormat.AAC: aac.RATES,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,14 +38,16 @@ ENCODINGS: Mapping[AudioFormat, _Encoding] = {
     AudioFormat.FLAC: _Encoding("FLAC", "PCM_24"),
     # 0.2 is a constant 256 kbit/s at 48 kHz and 128 at 24 kHz; libsndfile's own default, about 80, can be heard.
     AudioFormat.MP3: _Encoding("MP3", "MPEG_LAYER_III", "CONSTANT", 0.2),
+    AudioFormat.OPUS: _Encoding("OGG", "OPUS", compression=0.2),
 }
 
 
 def check_rate(audio_format: AudioFormat, sample_rate: int) -> None:
     """Raise AudioError when `audio_format` can't hold `sample_rate` (Hz); cheap, so ask before making the audio."""
-    if audio_format is AudioFormat.MP3 and sample_rate not in MP3_RATES:
-        rates = ", ".join(map(str, MP3_RATES))
-        raise AudioError(f"mp3 has no sample rate of {sample_rate} Hz, only {rates}; choose wav or flac")
+    known = RATES.get(audio_format)
+    if known is not None and sample_rate not in known:
+        rates = ", ".join(map(str, known))
+        raise AudioError(f"{audio_format} has no sample rate of {sample_rate} Hz, only {rates}; choose wav or flac")
 
 
 def write_audio(path: Path, audio: Audio, sample_rate: int, audio_format: AudioFormat) -> None:
@@ -52,7 +59,10 @@ def write_audio(path: Path, audio: Audio, sample_rate: int, audio_format: AudioF
     _check(audio, "the audio to write")
     check_rate(audio_format, sample_rate)
     try:
-        _write(path, audio, sample_rate, ENCODINGS[audio_format])
+        if audio_format is AudioFormat.AAC:
+            aac.write_aac(path, audio, sample_rate)
+        else:
+            _write(path, audio, sample_rate, ENCODINGS[audio_format])
     except (OSError, soundfile.SoundFileError) as error:
         path.unlink(missing_ok=True)
         raise AudioError(f"{path.name} can't be written: {error}") from error

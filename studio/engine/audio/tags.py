@@ -12,7 +12,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
 from mutagen import MutagenError
 from mutagen.flac import FLAC
@@ -78,14 +78,28 @@ def write_tags(path: Path, tags: Tags) -> None:
 
 def read_settings(data: bytes) -> str | None:
     """Return the settings JSON inside an audio file, None when it holds none; raises AudioError for a broken file."""
-    stream = io.BytesIO(data)
+    return _read(io.BytesIO(data))
+
+
+def settings_in(path: Path) -> str | None:
+    """Return the same of a file on disk, of which only the tags are read."""
     try:
-        if data.startswith(b"RIFF"):
+        with path.open("rb") as stream:
+            return _read(stream)
+    except OSError as error:
+        raise AudioError(f"{path.name} can't be read: {error}") from error
+
+
+def _read(stream: BinaryIO) -> str | None:
+    start = stream.read(64)
+    stream.seek(0)
+    try:
+        if start.startswith(b"RIFF"):
             return _from_id3(WAVE(stream).tags)
-        if data[4:8] == b"ftyp":
+        if start[4:8] == b"ftyp":
             return _from_mp4(MP4(stream))
-        if data.startswith((b"fLaC", b"OggS")):
-            found = _comments(data)(stream).get(SETTINGS)
+        if start.startswith((b"fLaC", b"OggS")):
+            found = _comments(start)(stream).get(SETTINGS)
             return str(found[0]) if found else None
         return _from_id3(ID3(stream))
     except ID3NoHeaderError:

@@ -4,7 +4,8 @@ from studio.services.library.collections import CollectionView
 from studio.services.library.difference import Comparison, Difference
 from studio.services.library.facets import Facets
 from studio.services.library.library import Library
-from studio.services.library.lineage import Lineage, Parent
+from studio.services.library.lineage import Lineage
+from studio.services.library.origins import Parent
 from studio.services.library.query import Order, Query
 from studio.services.library.search import Page
 from studio.storage.states import Role

@@ -152,7 +152,9 @@ class _Names:
 
 def _settings(take: Take, view: TakeView) -> dict[str, object]:
     """Return the JSON that the take's page gives, and what the person put on the take."""
-    saved = sidecar(take.batch.form, take.requested, take.effective, seed=take.seed, model=take.batch.model)
+    saved = sidecar(
+        take.batch.form, take.requested, take.effective, seed=take.seed, model=take.batch.model, take_id=take.id
+    )
     return {**saved, "audio_format": take.format, "title": view.title, "rating": view.rating, "tags": list(view.tags)}
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from sqlalchemy import CTE, Select, String, cast, func, literal, select, union_all
 from sqlalchemy.orm import QueryableAttribute, Session
 
-from studio.services.library.query import Query, hits
+from studio.services.library.query import HEARD, Query, heard_in, hits
 from studio.storage.models import CollectionEntry, Entry, Tag
 
 LOOKED_AT = 10_000  # the newest hits; counts beyond would cost more than they tell
@@ -17,6 +17,7 @@ _COLUMNS: Mapping[str, QueryableAttribute[str] | QueryableAttribute[int]] = {  #
     "models": Entry.model,
     "adapters": Entry.adapter,
     "keys": Entry.key_scale,
+    "heard": Entry.heard,
     "rating": Entry.rating,
     "users": Entry.user_id,
 }
@@ -32,6 +33,7 @@ class Facets:
     models: Counts = field(default_factory=dict)
     adapters: Counts = field(default_factory=dict)  # "" = without one
     keys: Counts = field(default_factory=dict)  # "" = none known
+    heard: Counts = field(default_factory=dict)  # by HEARD; a take counts once for each check
     rating: Counts = field(default_factory=dict)  # "0" to "5": takes with exactly so many stars
     users: Counts = field(default_factory=dict)  # by id
     tags: Counts = field(default_factory=dict)
@@ -49,8 +51,8 @@ def facets_of(session: Session, dialect: str, query: Query, user_id: str | None)
         without = replace(query, **{name: getattr(nothing, name)})
         counted |= _count(session, _looked_at(dialect, without, user_id), {name})
     slowest_fastest = counted.pop("bpm", {})
-    collections = counted.pop("collection", {})
-    return Facets(**counted, collections=collections, bpm=_range(slowest_fastest))
+    collections, codes = counted.pop("collection", {}), counted.pop("heard", {})
+    return Facets(**counted, collections=collections, heard=_decoded(codes), bpm=_range(slowest_fastest))
 
 
 def _looked_at(dialect: str, query: Query, user_id: str | None) -> CTE:
@@ -80,6 +82,15 @@ def _part(looked_at: CTE, name: str) -> Select[str, str, int]:
         return kept.join_from(looked_at, place, place.entry_id == looked_at.c.id).group_by(place.collection_id)
     column = looked_at.c[_COLUMNS[name].key]
     return select(literal(name), cast(column, String), func.count()).group_by(column)
+
+
+def _decoded(codes: Counts) -> Counts:
+    """Count by check what was counted by all checks together, in one pass over the hits."""
+    counted = dict.fromkeys(HEARD, 0)
+    for code, number in codes.items():
+        for choice in heard_in(code):
+            counted[choice] += number
+    return {choice: number for choice, number in counted.items() if number}
 
 
 def _range(ends: Counts) -> tuple[int, int] | None:

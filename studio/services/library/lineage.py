@@ -10,19 +10,10 @@ from sqlalchemy import ColumnElement, or_, select
 from sqlalchemy.orm import Session
 
 from studio.services.library.shelf import Shelf
-from studio.storage.models import Batch, Entry, Origin, Take
+from studio.storage.models import Entry, Origin, Take
 from studio.storage.states import Role
 
 MOST = 200  # takes drawn in each direction
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Parent:
-    """What a batch is made from: a take by its id, or an adapter or a file by its name."""
-
-    role: Role
-    take_id: str | None = None
-    name: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,20 +122,6 @@ class Families:
             )
             for row in rows
         }
-
-
-def record(session: Session, batch: Batch, parents: Sequence[Parent], now: datetime) -> None:
-    """Remember what a batch is made from, in the transaction that stores it.
-
-    A take that doesn't exist, or is another person's, is left out: a link must not fail a song.
-    """
-    wanted = {parent.take_id for parent in parents if parent.take_id}
-    known = set(session.scalars(select(Entry.take_id).where(Entry.take_id.in_(wanted), Entry.user_id == batch.user_id)))
-    session.add_all(
-        Origin(batch_id=batch.id, parent_id=parent.take_id, name=parent.name[:255], role=parent.role, created_at=now)
-        for parent in dict.fromkeys(parents)
-        if parent.take_id in known or (parent.take_id is None and parent.name)
-    )
 
 
 def _walk(

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import ColumnElement, Select, exists, select
+from sqlalchemy import ColumnElement, Select, and_, exists, or_, select
 
+from studio.engine.audio.checks import CODED, Verdict
+from studio.errors import InvalidRequest
 from studio.storage.models import CollectionEntry, Entry, Tag
 from studio.storage.words import WORDS, Term, matching, relevance, terms
+
+UNMEASURED = "unmeasured"
+_VERDICTS = (Verdict.PASS, Verdict.CHECK, Verdict.OFF)
+HEARD = (*(f"{check}:{verdict}" for check in CODED for verdict in _VERDICTS), UNMEASURED)  # choices of Query.heard
 
 
 class Order(StrEnum):
@@ -32,6 +39,8 @@ class Query:
     keys: tuple[str, ...] = ()
     users: tuple[str, ...] = ()  # ids; only where everybody's takes are searched
     bpm: tuple[float | None, float | None] = (None, None)  # from, to
+    heard: tuple[str, ...] = ()  # "bpm:off", see HEARD; choices of one check are alternatives, checks add up
+    loudness: tuple[float | None, float | None] = (None, None)  # LUFS, from, to
     rating: int = 0  # stars at least
     favourites: bool = False
     tags: tuple[str, ...] = ()
@@ -88,6 +97,9 @@ def _conditions(query: Query) -> list[ColumnElement[bool]]:
         Entry.key_scale.in_(query.keys) if query.keys else None,
         None if low is None else Entry.bpm >= low,
         None if high is None else Entry.bpm <= high,
+        _heard(query.heard) if query.heard else None,
+        None if query.loudness[0] is None else Entry.loudness >= query.loudness[0],
+        None if query.loudness[1] is None else Entry.loudness <= query.loudness[1],
         Entry.rating >= query.rating if query.rating else None,
         Entry.favourite.is_(True) if query.favourites else None,
         None if query.since is None else Entry.created_at >= query.since,
@@ -96,6 +108,27 @@ def _conditions(query: Query) -> list[ColumnElement[bool]]:
         *(_tagged(name) for name in query.tags),
     ]
     return [condition for condition in wanted if condition is not None]
+
+
+def heard_in(code: str) -> Iterator[str]:
+    """Return the choices of Query.heard that a take with this `Entry.heard` answers."""
+    if not code:
+        yield UNMEASURED
+    for check, letter in zip(CODED, code, strict=False):
+        yield from (f"{check}:{verdict}" for verdict in _VERDICTS if verdict[0] == letter)
+
+
+def _heard(wanted: tuple[str, ...]) -> ColumnElement[bool]:
+    """Hold the letters of the choices against their places."""
+    by_check: dict[str, list[ColumnElement[bool]]] = {}
+    for choice in wanted:
+        check, _, verdict = choice.partition(":")
+        if choice not in HEARD:
+            raise InvalidRequest("heard", f"be any of {', '.join(HEARD)}", choice)
+        place = CODED.index(check) if verdict else 0
+        right = Entry.heard.like("_" * place + verdict[0] + "%") if verdict else Entry.heard == ""
+        by_check.setdefault(check, []).append(right)
+    return and_(*(or_(*alternatives) for alternatives in by_check.values()))
 
 
 def _collected(collection_id: str) -> ColumnElement[bool]:

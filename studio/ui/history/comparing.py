@@ -40,7 +40,7 @@ def panel(model: ModelView | None) -> None:
                 _("Apply only what differs"),
                 key="history.compare.apply",
                 on_click=_apply,
-                args=[found.apply_right(), model],
+                args=[found.apply_right(), model, found.right.id],
                 disabled=not found.apply_right(),
                 help=_("Put the second take's values of these settings into the Generate form and leave the rest."),
             )
@@ -71,7 +71,7 @@ def _cell(name: str, value: object) -> str:
     return snippet(fields.show(name, value), 120) or "–"
 
 
-def _apply(values: Mapping[str, object], model: ModelView | None) -> None:
+def _apply(values: Mapping[str, object], model: ModelView | None, take_id: str) -> None:
     present = {name: st.session_state.get(field.key) for name, field in FIELDS.items()}
     kept = {name: value for name, value in present.items() if value is not None}
-    fields.apply({**kept, **values}, model)
+    fields.apply({**kept, **values}, model, take_id=take_id)

@@ -11,6 +11,7 @@ import streamlit as st
 from studio.engine.requests import MAX_BPM, MIN_BPM
 from studio.i18n import N_
 from studio.services.library import Facets, Order, Query
+from studio.services.library.query import HEARD
 from studio.ui.runtime import studio
 from studio.ui.text import _, plain
 
@@ -28,7 +29,17 @@ TASKS = {
     "extract": N_("Extract"),
     "complete": N_("Complete"),
 }
-_FIELDS = "text order tasks models adapters keys low high stars favourites tags collection days".split()
+_CHECKS = {
+    "bpm": N_("BPM"),
+    "keyscale": N_("Key Scale"),
+    "clipping": N_("Clipping"),
+    "silence": N_("Silence"),
+}
+_VERDICTS = {"pass": N_("as asked"), "check": N_("listen yourself"), "off": N_("not as asked")}
+_SOUNDS = {"pass": N_("none"), "check": N_("a little"), "off": N_("much")}  # of clipping and silence
+_FIELDS = (
+    "text order tasks models adapters keys low high heard quiet loud stars favourites tags collection days".split()
+)
 _TOLD = 4  # choices whose numbers are written out
 
 
@@ -42,6 +53,8 @@ def query(*, trashed: bool) -> Query:
         adapters=_several("adapters"),
         keys=_several("keys"),
         bpm=(_number("low"), _number("high")),
+        heard=_several("heard"),
+        loudness=(_number("quiet"), _number("loud")),
         rating=int(_number("stars") or 0),
         favourites=bool(_value("favourites", False)),
         tags=_several("tags"),
@@ -91,9 +104,11 @@ def _filters(facets: Facets) -> None:
     with second:
         _choose("models", _("Model"), facets.models)
         _choose("keys", _("Key Scale"), facets.keys, {"": _("unknown")})
+        _loudness()
     with third:
         _choose("adapters", _("LoRA"), facets.adapters, {"": _("without")})
         _choose("tags", _("Tags"), facets.tags)
+        _choose("heard", _("Heard"), facets.heard, {choice: _heard(choice) for choice in HEARD})
     with fourth:
         _rating(facets.rating)
         names = {one.id: one.name for one in studio().library.collections.all()}
@@ -138,6 +153,31 @@ def _tempo(known: tuple[int, int] | None) -> None:
             persist_state="session",
         )
     st.caption(_("{low} to {high} BPM here").format(low=known[0], high=known[1]) if known else _("no BPM known"))
+
+
+def _heard(choice: str) -> str:
+    """Write a choice of what was measured: BPM: not as asked."""
+    check, _colon, verdict = choice.partition(":")
+    if not verdict:
+        return _("Not measured yet")
+    words = _SOUNDS if check in ("clipping", "silence") else _VERDICTS
+    return _("{check}: {verdict}").format(check=_(_CHECKS[check]), verdict=_(words[verdict]))
+
+
+def _loudness() -> None:
+    quiet, loud = st.columns(2)
+    for column, name, label in ((quiet, "quiet", _("LUFS from")), (loud, "loud", _("LUFS to"))):
+        column.number_input(
+            label,
+            min_value=-70.0,
+            max_value=0.0,
+            value=None,
+            step=0.5,
+            format="%.1f",
+            key=_key(name),
+            placeholder=_("any"),
+            persist_state="session",
+        )
 
 
 def _rating(counts: Mapping[str, int]) -> None:

@@ -130,7 +130,7 @@ def _apply(take: TakeView, model: ModelView | None) -> None:
 
 def apply_settings(take: TakeView, model: ModelView | None) -> None:
     """Fill the Generate form as it was for the take's batch; a callback."""
-    fields.apply(dict(studio().library.batch(take.batch_id).form), model)
+    fields.apply(dict(studio().library.batch(take.batch_id).form), model, take_id=take.id)
 
 
 def _rate(take_id: str) -> None:

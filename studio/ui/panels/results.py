@@ -5,9 +5,10 @@ from __future__ import annotations
 import streamlit as st
 
 from studio.errors import NotFound, StudioError
+from studio.services.library import Parent
 from studio.services.results import AheadView, Place
 from studio.services.views import JobState, StatusView
-from studio.ui import batches, fields, jobs, notices, player
+from studio.ui import batches, fields, handoff, jobs, notices, player
 from studio.ui.fields import key
 from studio.ui.runtime import studio
 from studio.ui.text import _, plain
@@ -52,14 +53,14 @@ def _take_up(status: StatusView) -> None:
     st.session_state[_VIEW] = batch_id
     if st.session_state[key("autogen")]:
         try:
-            _prepare(dict(studio().library.batch(batch_id).form), batch_id)
+            _prepare(dict(studio().library.batch(batch_id).form), batch_id, None)
         except NotFound:
             return
 
 
-def _prepare(form: dict[str, object], after: str) -> None:
+def _prepare(form: dict[str, object], after: str, parents: list[Parent] | None) -> None:
     try:
-        job_id = studio().results.prepare(form, after)
+        job_id = studio().results.prepare(form, after, parents)
     except StudioError as error:
         st.session_state[_ERROR] = error
         return
@@ -97,7 +98,7 @@ def _forward(batch_id: str, status: StatusView) -> None:
     """Look at the next batch; at the newest one have another prepared from the form as it is now."""
     _look(batch_id)
     if st.session_state[key("autogen")]:
-        _prepare(fields.collect(status), batch_id)
+        _prepare(fields.collect(status), batch_id, handoff.parents())
 
 
 def _next_status(ahead: AheadView | None, place: Place, status: StatusView) -> None:
@@ -121,7 +122,7 @@ def _next_status(ahead: AheadView | None, place: Place, status: StatusView) -> N
 
 
 def _retry(batch_id: str, status: StatusView) -> None:
-    _prepare(fields.collect(status), batch_id)
+    _prepare(fields.collect(status), batch_id, handoff.parents())
 
 
 def _on() -> bool:

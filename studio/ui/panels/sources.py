@@ -9,20 +9,24 @@ from studio.services.uploads import KINDS, Upload
 from studio.services.views import StatusView
 from studio.ui import fields
 from studio.ui.fields import FORMATTED, key
+from studio.ui.handoff import REFERENCE, SOURCE
 from studio.ui.panels import writing
 from studio.ui.panels.choices import why_no_lm
 from studio.ui.runtime import studio
 from studio.ui.text import _, plain, seconds
 
 _EXAMPLE = "<|audio_code_123|><|audio_code_456|>…"
-_SOURCE = "create.source"  # Upload
-_REFERENCE = "create.reference"  # Upload whose key the form holds
 _ROUND = "upload.round"  # counts up to empty an uploader, whose value can't be set
 
 
 def panel(status: StatusView) -> None:
     """Draw reference, source and codes."""
-    opened = bool(st.session_state[key("audio_codes")] or st.session_state[key("reference_audio")])
+    held = (
+        st.session_state[key("audio_codes")],
+        st.session_state[key("reference_audio")],
+        st.session_state.get(SOURCE),
+    )
+    opened = any(held)
     with st.expander(_("Audio inputs"), expanded=opened, icon=":material/graphic_eq:"):
         left, right = st.columns(2)
         with left:
@@ -46,7 +50,7 @@ def _reference() -> None:
         args=["recording", "reference_audio"],
     )
     if st.session_state[key("reference_audio")]:
-        name = _known(_REFERENCE, _("from an earlier batch"))
+        name = _known(REFERENCE, _("from an earlier batch"))
         words, clear = st.columns([4, 1], vertical_alignment="center")
         words.caption(_(":material/check: Reference: {name}").format(name=name))
         clear.button(_("Remove"), key="reference.clear", on_click=_forget_reference, width="stretch")
@@ -54,9 +58,9 @@ def _reference() -> None:
 
 def _source(status: StatusView) -> None:
     _uploader("source", _("Source Audio"), _("On this page only for Convert to Codes; songs from text ignore it."))
-    source: Upload | None = st.session_state.get(_SOURCE)
+    source: Upload | None = st.session_state.get(SOURCE)
     if source is not None:
-        st.caption(_(":material/check: Source: {name}").format(name=_known(_SOURCE, "")))
+        st.caption(_(":material/check: Source: {name}").format(name=_known(SOURCE, "")))
     reason = _why_no_codes(status, source)
     st.button(
         _("Convert to Codes"),
@@ -137,10 +141,10 @@ def _arrived(name: str, field: str) -> None:
         st.session_state[f"{_ROUND}.{name}"] += 1
         return
     if field == "reference_audio":
-        st.session_state[_REFERENCE] = upload
+        st.session_state[REFERENCE] = upload
         st.session_state[key("reference_audio")] = upload.key
     else:
-        st.session_state[_SOURCE] = upload
+        st.session_state[SOURCE] = upload
 
 
 def _forget_reference() -> None:
@@ -155,6 +159,6 @@ def _codes_typed() -> None:
 
 def _known(name: str, otherwise: str) -> str:
     upload: Upload | None = st.session_state.get(name)
-    if upload is None or (name == _REFERENCE and upload.key != st.session_state[key("reference_audio")]):
+    if upload is None or (name == REFERENCE and upload.key != st.session_state[key("reference_audio")]):
         return otherwise
     return f"{plain(upload.name)} · {seconds(upload.seconds)}"

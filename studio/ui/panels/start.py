@@ -8,7 +8,7 @@ from studio.errors import StudioError
 from studio.services.limits import Limits
 from studio.services.preflight import PreflightView
 from studio.services.views import StatusView, WorkerState
-from studio.ui import fields, jobs, notices
+from studio.ui import fields, handoff, jobs, notices
 from studio.ui.fields import key
 from studio.ui.panels import results, simple
 from studio.ui.panels.choices import checkbox, why_no_lm
@@ -95,7 +95,7 @@ def _load() -> None:
     except StudioError as error:
         st.session_state[_ERROR] = error
         return
-    fields.apply(loaded.form)
+    fields.apply(loaded.form, take_id=studio().takes.named_in(file.getvalue()))
     st.session_state[_LOAD_ROUND] += 1
     said = [_("The form was filled from {name}.").format(name=plain(file.name))]
     if loaded.gone:
@@ -109,7 +109,7 @@ def _start(status: StatusView, limits: Limits) -> None:
     """Submit the form; a callback, so that the seeds drawn can be written into the Seed field."""
     fields.seed(status.model, limits)
     try:
-        job_id = studio().generation.submit(fields.collect(status))
+        job_id = studio().generation.submit(fields.collect(status), handoff.parents())
     except StudioError as error:
         st.session_state[_ERROR] = error
         return

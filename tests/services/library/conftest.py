@@ -11,7 +11,7 @@ import pytest
 from studio.config import Settings
 from studio.services import Studio, open_studio
 from studio.services.library import Library, Parent
-from studio.services.library.lineage import record
+from studio.services.library.origins import record
 from studio.storage.artifacts import ArtifactStore
 from studio.storage.database import Database
 from studio.storage.models import Batch, Job, Take, User

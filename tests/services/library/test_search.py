@@ -6,9 +6,12 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import select
 
+from studio.errors import InvalidRequest
 from studio.services.library import Order, Query
 from studio.services.library.search import Search
+from studio.storage.models import Entry
 from tests.services.library.conftest import Stock
 
 
@@ -149,3 +152,23 @@ def test_nothing_is_asked_for_until_something_is() -> None:
     assert not Query().narrows
     assert not Query(order=Order.OLDEST, trashed=True).narrows
     assert replace(Query(), favourites=True).narrows
+
+
+def test_takes_are_found_by_what_was_heard_in_them(stock: Stock) -> None:
+    right, wrong, quiet, new = (stock.add(name)[0] for name in ("right", "wrong", "quiet", "new"))
+    for take, heard, loudness in ((right, "pppp", -14.0), (wrong, "ocop", -9.0), (quiet, "nnpo", None)):
+        with stock.database.write() as session:
+            row = session.scalars(select(Entry).where(Entry.take_id == take)).one()
+            row.heard, row.loudness = heard, loudness
+    assert found(stock, Query(heard=("bpm:pass",))) == [right]
+    assert found(stock, Query(heard=("bpm:pass", "bpm:off"))) == [wrong, right]
+    assert found(stock, Query(heard=("bpm:pass", "clipping:off"))) == []
+    assert found(stock, Query(heard=("silence:off",))) == [quiet]
+    assert found(stock, Query(heard=("unmeasured",))) == [new]
+    assert found(stock, Query(loudness=(-16.0, None))) == [wrong, right]
+    assert found(stock, Query(loudness=(-16.0, -10.0))) == [right]
+    with pytest.raises(InvalidRequest, match="heard must be any of"):
+        stock.library.search(Query(heard=("bpm:perhaps",)))
+    heard = stock.library.facets(Query(heard=("bpm:pass",))).heard  # its own choice is lifted
+    assert heard["unmeasured"] == heard["bpm:pass"] == heard["keyscale:check"] == 1
+    assert heard["clipping:pass"] == 2
