@@ -11,12 +11,13 @@ from studio.jobs.aftercare import Aftercare
 from studio.jobs.keeping import Keeping
 from studio.jobs.lease import Lease
 from studio.jobs.making import Making
+from studio.jobs.mixing import mixed
 from studio.jobs.presence import LM
 from studio.jobs.queue import Queue
 from studio.jobs.repainted import proof
 from studio.jobs.resident import Resident
 from studio.jobs.resident_lm import ResidentLm
-from studio.jobs.spec import Adapt, Encode, Generate, Initialize, Measure, Replay, TimeLyrics, Write
+from studio.jobs.spec import Adapt, Encode, Generate, Initialize, Measure, Mix, Replay, TimeLyrics, Write
 from studio.jobs.writing import answer
 from studio.storage import models
 from studio.storage.artifacts import ArtifactStore
@@ -72,6 +73,9 @@ class Handlers:
                 self._aftercare.time_lyrics(payload, lease, run)
             case Replay():
                 self._aftercare.replay(payload, lease, run)
+            case Mix():
+                start = perf_counter()
+                self._keeping.keep([mixed(payload, run)], [None], payload, {}, lease, run, start)
 
     def _initialize(self, payload: Initialize, lease: Lease, run: Run) -> None:
         engine = self._resident.load(payload.model, payload.setup, run)

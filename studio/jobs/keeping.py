@@ -21,7 +21,7 @@ from studio.jobs.queue import Queue
 from studio.jobs.recovery import BATCHES
 from studio.jobs.repainted import Prove
 from studio.jobs.sidecar import sidecar, tags_of
-from studio.jobs.spec import Generate, Measure, Payload, TimeLyrics
+from studio.jobs.spec import Generate, Measure, Mix, Payload, TimeLyrics
 from studio.storage import models
 from studio.storage.artifacts import ArtifactStore
 from studio.storage.database import Database
@@ -54,7 +54,7 @@ class Keeping:
         self,
         takes: Sequence[Take],
         scores: Sequence[Facts | None],
-        payload: Generate,
+        payload: Generate | Mix,
         loaded: Mapping[str, object],
         lease: Lease,
         run: Run,
@@ -80,7 +80,7 @@ class Keeping:
             return {} if batch is None else batch.form
 
     def _store(
-        self, drafts: Sequence[_Draft], payload: Generate, environment: Facts, lease: Lease, wall: float
+        self, drafts: Sequence[_Draft], payload: Generate | Mix, environment: Facts, lease: Lease, wall: float
     ) -> None:
         """Move the files and add their rows in the transaction that ends the job.
 
@@ -137,7 +137,7 @@ def _write(
     takes: Sequence[Take],
     scores: Sequence[Facts | None],
     folder: Path,
-    payload: Generate,
+    payload: Generate | Mix,
     form: Facts,
     run: Run,
     prove: Prove,

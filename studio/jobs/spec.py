@@ -31,6 +31,7 @@ class JobKind(StrEnum):
     MEASURE = "measure"
     TIME_LYRICS = "time_lyrics"
     REPLAY = "replay"
+    MIX = "mix"
 
 
 BACKGROUND = frozenset({JobKind.MEASURE})  # nobody waits for these: they run when nothing else does, and unseen
@@ -145,7 +146,28 @@ class Replay:
     batch_id: str
 
 
-Payload = Generate | Initialize | Write | Encode | Adapt | Measure | TimeLyrics | Replay
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """One recording of a mix."""
+
+    path: Path
+    name: str
+    decibels: float  # gain
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mix:
+    """Add stored recordings up to the one take of a batch."""
+
+    kind: ClassVar[JobKind] = JobKind.MIX
+
+    parts: tuple[Part, ...]
+    audio_format: AudioFormat
+    facts: Facts  # caption, bpm and the like, which the take inherits
+    model: str = "mixer"  # what made the take
+
+
+Payload = Generate | Initialize | Write | Encode | Adapt | Measure | TimeLyrics | Replay | Mix
 
 
 class _Stored(TypedDict):
@@ -167,6 +189,9 @@ def pack(payload: Payload) -> Facts:
     """Return the JSON to store for `payload`."""
     if isinstance(payload, Adapt | Measure | TimeLyrics | Replay):
         return asdict(payload)
+    if isinstance(payload, Mix):
+        parts = [{**asdict(part), "path": str(part.path)} for part in payload.parts]
+        return {"parts": parts, "audio_format": payload.audio_format.value, "facts": payload.facts}
     if isinstance(payload, Encode):
         return {"model": payload.model, "source": str(payload.source)}
     lm = None if payload.lm is None else asdict(payload.lm)
@@ -193,6 +218,7 @@ def unpack(kind: str, facts: Facts) -> Payload:
         JobKind.INITIALIZE: _initialize,
         JobKind.GENERATE: _generate,
         JobKind.ADAPT: lambda stored: _adapt(facts),
+        JobKind.MIX: lambda stored: _mix(facts),
         JobKind.ENCODE: lambda stored: Encode(model=stored["model"], source=Path(stored["source"])),
     }
     stored = cast(_Stored, facts)
@@ -217,6 +243,18 @@ def _initialize(stored: _Stored) -> Initialize:
 def _adapt(facts: Facts) -> Adapt:
     values = {**facts, "action": AdaptAction(str(facts["action"]))}
     return Adapt(**values)  # type: ignore[arg-type]  # written by this class, so of its kinds
+
+
+def _mix(facts: Facts) -> Mix:
+    parts = cast(list[dict[str, object]], facts["parts"])
+    return Mix(
+        parts=tuple(
+            Part(path=Path(str(part["path"])), name=str(part["name"]), decibels=float(str(part["decibels"])))
+            for part in parts
+        ),
+        audio_format=AudioFormat(str(facts["audio_format"])),
+        facts=cast(Facts, facts["facts"]),
+    )
 
 
 def _generate(stored: _Stored) -> Generate:

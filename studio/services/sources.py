@@ -15,7 +15,7 @@ from studio.engine.audio.peaks import outline
 from studio.engine.audio.tags import read_settings
 from studio.errors import AudioError, LinkExpired, NotFound
 from studio.services.media import LIFETIME, MIME, MediaFile, Signer
-from studio.services.uploads import FOLDER, Upload, Uploads
+from studio.services.uploads import FOLDER, Uploads, called
 from studio.storage.artifacts import ArtifactStore
 
 ROUTE = "/api/source/"
@@ -45,24 +45,24 @@ class Sources:
         self._artifacts = artifacts
         self._signer = signer
 
-    def look(self, upload: Upload) -> SourceView:
+    def look(self, key: str) -> SourceView:
         """Return what an upload looks like; it is read once and remembered beside it.
 
         Raises NotFound for an upload that is gone, AudioError for one that can't be read any more.
         """
-        path = self._uploads.resolve(upload.key, "src_audio")
+        path = self._uploads.resolve(key, "src_audio")
         if path is None:
             raise NotFound("there is no source audio; upload one")
         beside = path.with_name(path.name + _LOOK)
-        facts = json.loads(beside.read_text(encoding="utf-8")) if beside.is_file() else self._read(upload.key, path)
+        facts = json.loads(beside.read_text(encoding="utf-8")) if beside.is_file() else self._read(key, path)
         return SourceView(
-            key=upload.key,
-            name=upload.name,
+            key=key,
+            name=called(path),
             seconds=facts["seconds"],
             sample_rate=facts["sample_rate"],
             peaks=tuple(bytes.fromhex(facts["peaks"])),
             loudness=facts["loudness"],
-            path=self.link(upload.key),
+            path=self.link(key),
             settings=facts["settings"],
         )
 

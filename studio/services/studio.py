@@ -16,6 +16,7 @@ from studio.services.generation import Generation
 from studio.services.library import Library
 from studio.services.library.download import Archives
 from studio.services.media import Media, Signer, signing_secret
+from studio.services.mixing import Mixing
 from studio.services.models import Models
 from studio.services.parameters import Parameters
 from studio.services.preflight import Preflight
@@ -65,6 +66,7 @@ class Studio:
         self.preflight = Preflight(database, self._models)
         self.results = Results(database, self.generation, user_id=user_id)
         self.writing = Writing(database, queue, self._models, artifacts, user_id=user_id, wake=self._wake)
+        self.mixing = Mixing(database, queue, self.uploads, artifacts, user_id=user_id, wake=self._wake, clock=clock)
         self.media = Media(secret, database, artifacts, clock)
         self.archives = Archives(Signer(secret, clock, "studio.zip"), database, artifacts)
         self.library = Library(database, user_id=user_id, artifacts=artifacts, archives=self.archives, clock=clock)

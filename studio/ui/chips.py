@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import streamlit as st
 
 from studio.i18n import N_
-from studio.services.details import Check, ScoreView, Verdict
+from studio.services.details import Check, Sameness, ScoreView, Verdict
 from studio.ui.text import Colour, _, plain, seconds
 
 _NAMES = {
@@ -85,3 +85,17 @@ def _chip(check: Check) -> str:
 
 def _wanted(check: Check) -> str:
     return "" if check.asked is None else _(" (asked {value})").format(value=show(check.name, check.asked))
+
+
+def outside(effective: Mapping[str, object]) -> None:
+    """Say what a repaint left of its source around the region; nothing for takes that kept none of one."""
+    found = effective.get("outside")
+    if not isinstance(found, Mapping):
+        return
+    if found.get("verdict") == Sameness.IDENTICAL:
+        st.markdown(f":green-badge[:material/check: {_('outside the region: identical')}]")
+    elif (snr := found.get("snr")) is not None:
+        words = _("outside the region: differs, {n} dB below the music").format(n=f"{float(str(snr)):.1f}")
+        st.markdown(f":orange-badge[:material/hearing: {plain(words)}]")
+    else:
+        st.markdown(f":red-badge[:material/close: {_('outside the region: different')}]")

@@ -32,6 +32,7 @@ class Track:
     duration: float  # seconds
     peaks: Sequence[int]  # 0..255
     loudness: float | None  # LUFS
+    url: str = ""  # of what is no take, as a source
 
 
 def deck(tracks: Sequence[Track], *, label: str, key: str, cues: Sequence[LyricLine] = (), wide: bool = False) -> None:
@@ -47,7 +48,7 @@ def deck(tracks: Sequence[Track], *, label: str, key: str, cues: Sequence[LyricL
             "tracks": [
                 {
                     "id": track.take_id,
-                    "url": link(track.take_id),
+                    "url": track.url or link(track.take_id),
                     "label": track.label,
                     "duration": track.duration,
                     "peaks": list(track.peaks),

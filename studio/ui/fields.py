@@ -154,6 +154,15 @@ _OTHER_LABELS = {
     "lora_scale": N_("LoRA Scale"),
     "use_lora": N_("Use LoRA"),
     "device": N_("Device"),
+    "src_audio": N_("Source Audio"),
+    "cover_noise_strength": N_("Melody Strength"),
+    "repainting_start": N_("Repainting Start"),
+    "repainting_end": N_("Repainting End"),
+    "repaint_mode": N_("Repaint Feel"),
+    "repaint_strength": N_("Repaint Strength"),
+    "track_name": N_("Track Name"),
+    "complete_track_classes": N_("Track Names"),
+    "outside": N_("Outside the region"),
 }
 
 

@@ -41,6 +41,7 @@ _READY = {  # kind of a job -> what its end means
     "encode": N_("The codes are ready"),
     "time_lyrics": N_("The lyrics have their times"),
     "replay": N_("The comparison is ready"),
+    "mix": N_("The mix is ready"),
     "": N_("The language model is done"),
 }
 _FAILED = {
@@ -50,6 +51,7 @@ _FAILED = {
     "encode": N_("Convert to Codes failed: {reason}"),
     "time_lyrics": N_("The lyrics could not be timed: {reason}"),
     "replay": N_("Making it again failed: {reason}"),
+    "mix": N_("The mix failed: {reason}"),
     "": N_("The language model failed: {reason}"),
 }
 _STATES = {

@@ -41,6 +41,7 @@ def card(take: TakeView, known: TakeDetails) -> None:
         cues=known.lyrics.cues if known.lyrics else (),
     )
     chips.row(known.checks, known.score)
+    chips.outside(take.effective)
     st.caption(facts(take))
     for words in (*changed(take.requested, take.effective), *notes(take.effective)):
         st.caption(words)

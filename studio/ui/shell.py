@@ -16,6 +16,7 @@ from studio.ui.text import Colour, _, plain
 PAGES = {  # name -> (script, menu label, title)
     "home": ("Home.py", N_("Home"), N_("Studio")),
     "generate": ("pages/generate.py", N_("Generate"), N_("Generate")),
+    "edit": ("pages/edit.py", N_("Edit & Repaint"), N_("Edit & Repaint")),
     "history": ("pages/history.py", N_("History"), N_("History")),
     "take": ("pages/take.py", "", N_("Take")),  # not in the menu: links lead to it
 }

@@ -103,7 +103,11 @@ class FakeEngine:
         if self._conductor.failing:
             raise self._conductor.failing
         requested = settings_of(request)
-        effective = {**requested, "duration": request.duration or self.spec.duration, "inference_steps": steps}
+        effective = {
+            **requested,
+            "duration": getattr(request, "duration", None) or self.spec.duration,
+            "inference_steps": steps,
+        }
         return [
             Take(
                 audio=np.random.default_rng(seed).uniform(-0.5, 0.5, (2, 4000)).astype(np.float32),

@@ -73,4 +73,4 @@ def take_view(take: Take) -> TakeView:
 
 def _maker(batch: Batch) -> Job:
     """Return the job that makes the batch's takes; it is written in the batch's own transaction, so it exists."""
-    return next(job for job in batch.jobs if job.kind == JobKind.GENERATE)
+    return next(job for job in batch.jobs if job.kind in (JobKind.GENERATE, JobKind.MIX))

@@ -28,6 +28,7 @@ TASKS = {
     "lego": N_("Lego"),
     "extract": N_("Extract"),
     "complete": N_("Complete"),
+    "mix": N_("Mix"),
 }
 _CHECKS = {
     "bpm": N_("BPM"),

@@ -14,15 +14,15 @@ _TURBO_SHIFTS = (1.0, 2.0, 3.0)
 _SAMPLE = "0.97, 0.76, 0.615, 0.5, 0.395, 0.28, 0.18, 0.085, 0"
 
 
-def panel(status: StatusView) -> None:
-    """Draw the three groups."""
+def panel(status: StatusView, *, unused: str = "") -> None:
+    """Draw the three groups; `unused` says why the language model has no part in the page's task."""
     with st.expander(_("Advanced Settings")):
         _diffusion(status.model)
         _seeds_and_format()
     with st.expander(_("Language Model Settings")):
-        _language_model(status)
+        _language_model(status, unused)
     with st.expander(_("Generation Options")):
-        _options(status)
+        _options(status, unused)
 
 
 def _diffusion(model: ModelView | None) -> None:
@@ -120,8 +120,8 @@ def _seeds_and_format() -> None:
     )
 
 
-def _language_model(status: StatusView) -> None:
-    reason = why_no_lm(status)
+def _language_model(status: StatusView, unused: str) -> None:
+    reason = unused or why_no_lm(status)
     if reason:
         st.caption(reason)
     slider("lm_temperature", 0.05, _("Higher is more varied, lower is safer."), reason=reason)
@@ -141,9 +141,10 @@ def _language_model(status: StatusView) -> None:
     checkbox("constrained_decoding_debug", _("Keep a log line for every token it writes."), reason=reason)
 
 
-def _options(status: StatusView) -> None:
-    reason = why_no_lm(status)
-    _strength(status)
+def _options(status: StatusView, unused: str) -> None:
+    reason = unused or why_no_lm(status)
+    if not unused:
+        _strength(status)
     checkbox("auto_score", _("Score every take when it is done. A score that fails never fails the batch."))
     slider("score_scale", 0.01, _("Lower makes scores react more strongly."))
     checkbox("auto_lrc", _("Time the lyrics of every take when it is done. Needs lyrics."))

@@ -30,13 +30,14 @@ def panel(status: StatusView) -> None:
     with st.expander(_("Audio inputs"), expanded=opened, icon=":material/graphic_eq:"):
         left, right = st.columns(2)
         with left:
-            _reference()
+            reference()
         with right:
             _source(status)
         _codes(status)
 
 
-def _reference() -> None:
+def reference() -> None:
+    """Draw the reference audio and what it is at present."""
     _uploader(
         "reference",
         _("Reference Audio"),

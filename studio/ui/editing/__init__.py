@@ -1,0 +1,1 @@
+"""The parts of the pages that work on a source: Edit & Repaint, and Stems."""

@@ -1,0 +1,136 @@
+"""The source of an edit: uploaded here, sent from a take, or chosen among the newest takes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from studio.errors import StudioError
+from studio.services.details import Check, LyricLine
+from studio.services.sources import SourceView
+from studio.services.uploads import KINDS
+from studio.ui import handoff, notices
+from studio.ui.editing import choices
+from studio.ui.history.shelf import name_of
+from studio.ui.panels import sources
+from studio.ui.runtime import studio
+from studio.ui.text import _, plain, seconds
+
+_ROUND = "edit.source.round"  # counts up to empty the uploader, whose value can't be set
+_ERROR = "edit.source.error"
+_PICKED = "edit.source.take"
+_NEWEST = 24
+
+
+def panel() -> SourceView | None:
+    """Draw where the source comes from and return what it looks like."""
+    st.file_uploader(
+        _("Source Audio"),
+        type=list(KINDS),
+        key=_uploader(),
+        help=_("What is edited. Send To Src on any take brings it here too and changes nothing else."),
+        on_change=_arrived,
+    )
+    _takes()
+    if error := st.session_state.pop(_ERROR, None):
+        notices.show(error)
+    view = look()
+    if view is None:
+        st.info(_("There is no source yet: upload one, choose a take, or press Send To Src on a take."))
+        return None
+    words, clear = st.columns([4, 1], vertical_alignment="center")
+    words.caption(
+        _(":material/check: Source: {name} · {time} · {rate} kHz").format(
+            name=plain(view.name), time=seconds(view.seconds), rate=f"{view.sample_rate / 1000:g}"
+        )
+    )
+    clear.button(_("Remove"), key="edit.source.clear", on_click=_forget, width="stretch")
+    return view
+
+
+def reference() -> None:
+    """Draw the optional reference audio, the same as on Generate."""
+    with st.expander(_("Reference Audio"), icon=":material/graphic_eq:"):
+        sources.reference()
+
+
+def look() -> SourceView | None:
+    """Return what the source looks like; one that is gone is said and forgotten."""
+    upload = choices.source()
+    if upload is None:
+        return None
+    try:
+        return studio().sources.look(upload.key)
+    except StudioError as error:
+        notices.show(error)
+        st.session_state[handoff.SOURCE] = None
+        return None
+
+
+def tempo(view: SourceView) -> float | None:
+    """Return the beats per minute a source was measured, made or asked to have, None where nobody knows."""
+    for check in _known(view)[0]:
+        if check.name == "bpm" and isinstance(check.heard, int | float):
+            return float(check.heard)
+    found = view.settings.get("bpm") or view.settings.get("cot_bpm") or st.session_state.get("create.bpm")
+    return float(found) if isinstance(found, int | float) and not isinstance(found, bool) else None
+
+
+def cues(view: SourceView) -> Sequence[LyricLine]:
+    """Return the timed lyric lines of a source that is a take of this studio."""
+    return _known(view)[1]
+
+
+def _known(view: SourceView) -> tuple[Sequence[Check], Sequence[LyricLine]]:
+    take_id = str(view.settings.get("take_id") or "")
+    known = studio().takes.details([take_id]).get(take_id) if take_id else None
+    if known is None:
+        return (), ()
+    return known.checks, known.lyrics.cues if known.lyrics else ()
+
+
+def _takes() -> None:
+    found = [take for batch in studio().library.batches(limit=_NEWEST // 2) for take in batch.takes][:_NEWEST]
+    if not found:
+        return
+    named = {take.id: f"{name_of(take)} · {take.index + 1}" for take in found}
+    st.selectbox(
+        _("Or one of the newest takes"),
+        list(named),
+        index=None,
+        key=_PICKED,
+        format_func=lambda take_id: named.get(take_id, ""),
+        placeholder=_("Choose a take"),
+        on_change=_pick,
+    )
+
+
+def _pick() -> None:
+    take_id = st.session_state[_PICKED]
+    if take_id is None:
+        return
+    try:
+        handoff.send_source(take_id)
+    except StudioError as error:
+        st.session_state[_ERROR] = error
+    st.session_state[_PICKED] = None
+
+
+def _uploader() -> str:
+    return f"edit.source.{st.session_state.setdefault(_ROUND, 0)}"
+
+
+def _arrived() -> None:
+    file = st.session_state[_uploader()]
+    if file is None:
+        return
+    try:
+        st.session_state[handoff.SOURCE] = studio().uploads.add(_("Source Audio"), file.name, file.getvalue())
+    except StudioError as error:
+        st.session_state[_ERROR] = error
+    st.session_state[_ROUND] += 1
+
+
+def _forget() -> None:
+    st.session_state[handoff.SOURCE] = None

@@ -1,0 +1,95 @@
+"""Edit & Repaint drawn without a browser: what blocks, what is sent, and what stays as it was."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import soundfile
+from streamlit.testing.v1 import AppTest
+
+from studio.config import ROOT
+from studio.services import Studio
+from studio.services.uploads import Upload
+from studio.ui.handoff import SOURCE
+from tests.pages.play import make, texts, wait_for
+
+
+def tone(seconds: float = 4.0, rate: int = 8000) -> bytes:
+    file = io.BytesIO()
+    wave = 0.3 * np.sin(2 * np.pi * 220 * np.arange(round(seconds * rate)) / rate)
+    soundfile.write(file, np.stack([wave, wave], axis=1), rate, format="WAV")
+    return file.getvalue()
+
+
+def upload(studio: Studio) -> Upload:
+    return studio.uploads.add("Source Audio", "song.wav", tone())
+
+
+def page(studio: Studio, **state: object) -> AppTest:
+    app = AppTest.from_file(ROOT / "pages" / "edit.py", default_timeout=120)
+    for name, value in state.items():
+        app.session_state[name] = value
+    return app.run()
+
+
+def done(studio: Studio) -> dict[str, object]:
+    wait_for(lambda: not studio.generation.active())
+    return dict(studio.library.batches(limit=1)[0].form)
+
+
+def test_a_cover_needs_a_source_and_a_caption_and_sends_neither_codes_nor_think(ready: Studio) -> None:
+    app = page(ready)
+    assert "There is no source yet" in texts(app)
+    app.text_area(key="create.caption").set_value("bossa nova")
+    app.button(key="edit.generate").click().run()
+    assert "**Source Audio** must not be empty for cover" in texts(app)
+    app.session_state[SOURCE] = upload(ready)
+    app.text_area(key="create.caption").set_value("")
+    app.button(key="edit.generate").click().run()
+    assert "**Caption** must not be empty" in texts(app)
+
+    app.session_state["create.audio_codes"] = "<|audio_code_5|>"
+    app.session_state["create.thinking"] = True
+    app.text_area(key="create.caption").set_value("bossa nova")
+    app.slider(key="create.audio_cover_strength").set_value(0.2)
+    assert app.checkbox(key="create.thinking").disabled
+    app.button(key="edit.generate").click().run()
+    assert not app.exception
+    form = done(ready)
+    assert (form["task_type"], form["audio_codes"], form["thinking"]) == ("cover", "", False)
+    assert form["audio_cover_strength"] == 0.2
+    assert app.session_state["create.audio_codes"] == "<|audio_code_5|>"
+    assert app.session_state["create.thinking"] is True
+
+
+def test_a_repaint_sends_its_region_and_refuses_a_wrong_order(ready: Studio) -> None:
+    app = page(ready, **{SOURCE: upload(ready), "edit.task": "repaint", "create.caption": "calm piano"})
+    app.number_input(key="create.repainting_start").set_value(3.0)
+    app.number_input(key="create.repainting_end").set_value(1.0).run()
+    assert "must be after Repainting Start" in texts(app)
+    app.button(key="edit.generate").click().run()
+    assert "**Repainting End** must be after repainting" in texts(app).replace("\\", "")
+    assert not ready.generation.active()
+    app.number_input(key="create.repainting_end").set_value(6.5)
+    app.segmented_control(key="create.repaint_mode").set_value("conservative")
+    app.run()
+    assert "behind it" in texts(app)
+    app.button(key="edit.generate").click().run()
+    form = done(ready)
+    assert (form["repainting_start"], form["repainting_end"], form["repaint_mode"]) == (3.0, 6.5, "conservative")
+    assert ready.library.batches(limit=1)[0].task == "repaint"
+
+
+def test_a_take_becomes_the_source_and_nothing_else_changes(ready: Studio) -> None:
+    make(ready, batch_size=1, caption="first song", audio_format="wav")
+    take = ready.library.batches(limit=1)[0].takes[0]
+    app = page(ready, **{"create.caption": "kept words"})
+    app.selectbox(key="edit.source.take").set_value(take.id).run()
+    assert not app.exception
+    assert app.session_state[SOURCE].seconds == take.duration
+    assert app.session_state["create.caption"] == "kept words"
+    app.button(key="edit.generate").click().run()
+    wait_for(lambda: not ready.generation.active())
+    child = ready.library.batches(limit=1)[0].takes[0]
+    assert [edge.parent for edge in ready.library.lineage(child.id).made_from()] == [take.id]
