@@ -67,6 +67,8 @@ class AudioFormat(StrEnum):
     MP3 = "mp3"
     FLAC = "flac"
     WAV = "wav"
+    OPUS = "opus"
+    AAC = "aac"
 
 
 def parse_key_scale(text: str) -> str:
