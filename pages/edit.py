@@ -15,7 +15,7 @@ status = shell.open_page("edit")
 limits = limits_of(status)
 fields.seed(status.model, limits)
 choices.seed()
-writing.receive(limits.duration)
+writing.receive()
 writing.said()
 task = choices.task(TASKS, "edit.task")
 
@@ -26,8 +26,8 @@ with left:
         cover.panel(view)
     else:
         repaint.panel(view, limits)
-    words.caption(limits)
-    words.lyrics(status)
+    words.caption()
+    words.lyrics()
     choices.without_lm()
     start.button(task, status, limits, _("Generate Music"))
 with right:
@@ -35,7 +35,7 @@ with right:
     st.caption(_("The result is as long as its source and what is added to it; Audio Duration has no effect here."))
     source.reference()
     start.instruction(task)
-    advanced.panel(status, unused=_(choices.UNUSED))
+    advanced.panel(status.model, status, unused=_(choices.UNUSED))
 
 jobs.panel()
 results.panel(TASKS)

@@ -9,34 +9,41 @@ from studio.ui.text import _
 
 status = shell.open_page("generate")
 limits = limits_of(status)
-fields.seed(status.model, limits)
-writing.receive(limits.duration)
-service.panel(status)
+loading = service.panel(status)
+model = service.chosen(status)
+writing.receive()
+fields.seed(model, limits)
 start.adjusted()
 writing.said()
 
 left, right = st.columns([3, 2], gap="large")
 with left:
     mode = simple.mode(status)
+    written = not simple.waits_for_sample(mode)
     if mode == fields.SIMPLE:
-        simple.panel(status)
-        opened = not simple.waits_for_sample(mode)
-        box = st.expander(_("Caption and lyrics"), expanded=opened, key=f"create.words.{opened}")
+        simple.panel()
+        box = st.expander(_("Caption and lyrics"), expanded=written, key=f"create.words.{written}")
     else:
         box = st.container()
     with box:
-        words.caption(limits)
-        words.lyrics(status)
+        words.caption()
+        words.lyrics()
         words.guidance()
     sources.panel(status)
     start.switches(status)
     start.generate(status, limits, mode)
 with right:
-    facts.panel(status.model, limits)
+    if mode == fields.SIMPLE:
+        box = st.expander(_("Optional Parameters"), expanded=written, key=f"create.facts.{written}")
+    else:
+        box = st.container()
+    with box:
+        facts.panel(model, limits)
     with st.expander(_("Task")):
-        words.task(status.model)
-    advanced.panel(status)
-    start.load()
+        words.task(model)
+    advanced.panel(model, status)
+    start.load(status)
 
-jobs.panel()
+with loading if jobs.loading() else st.container():
+    jobs.panel()
 results.panel(status)

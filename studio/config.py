@@ -54,6 +54,7 @@ class Settings:
     host: str = "127.0.0.1"
     port: int = 7860
     language: str = "en"
+    batch_size: int = 2  # takes a new form asks for
     secret: str = ""  # signs audio links; empty: made once and kept in data_dir
     lease_seconds: float = 30.0  # a worker that is silent this long is taken for dead
 
@@ -63,6 +64,8 @@ class Settings:
         for name, known in _CHOICES.items():
             if getattr(self, name) not in known:
                 raise InvalidRequest(name, f"be one of {', '.join(known)}", getattr(self, name))
+        if not 1 <= self.batch_size <= 8:
+            raise InvalidRequest("batch_size", "be from 1 to 8", self.batch_size)
         if self.max_vram_gb < 0:
             raise InvalidRequest("max_vram_gb", "be above 0, or 0 for the real device", self.max_vram_gb)
         if self.lease_seconds <= 0:
@@ -107,6 +110,7 @@ def _cast(name: str, value: object) -> object:
         "models_dir": Path,
         "checkpoints_dir": Path,
         "port": int,
+        "batch_size": int,
         "max_vram_gb": float,
         "lease_seconds": float,
     }

@@ -18,6 +18,8 @@ def add_to(commands: Commands[argparse.ArgumentParser]) -> None:
     )
     parser.add_argument("--host", help=_("address to listen on (default 127.0.0.1: this machine only)"))
     parser.add_argument("--port", help=_("port to listen on (default 7860)"))
+    parser.add_argument("--output-dir", metavar="FOLDER", help=_("where takes, history and settings are kept"))
+    parser.add_argument("--batch-size", metavar="N", help=_("takes a new form asks for (default 2)"))
     parser.add_argument("--init-llm", action="store_true", help=_("load the 5 Hz language model at start"))
     group = parser.add_argument_group(_("language model"))
     group.add_argument("--lm", metavar="NAME", help=_("the one to load at start (default: the first found)"))
@@ -35,6 +37,8 @@ def serve(args: argparse.Namespace) -> int:
         model=args.config,
         host=args.host,
         port=args.port,
+        data_dir=args.output_dir,
+        batch_size=args.batch_size,
         lm=args.lm or (AUTO if args.init_llm else None),
         lm_backend=args.lm_backend,
         lm_fallback="on" if args.lm_fallback else None,

@@ -67,8 +67,8 @@ class AudioFormat(StrEnum):
     MP3 = "mp3"
     FLAC = "flac"
     WAV = "wav"
-    OPUS = "opus"  # in Ogg pages
-    AAC = "aac"  # a bare stream (ADTS)
+    OPUS = "opus"
+    AAC = "aac"
 
 
 def parse_key_scale(text: str) -> str:

@@ -72,7 +72,8 @@ def _refuse_silence(take: Take) -> None:
     peak = float(np.abs(take.audio).max(initial=0.0))  # the RMS is never above the peak
     if not peak > SILENCE:  # `not >` also catches NaN
         raise SilentOutput(
-            f"the model made silence with seed {take.seed}, so nothing was kept; try another seed or more words"
+            f"the model made silence with seed {take.seed}, so nothing was kept; try another seed or more words, "
+            "and the backend pt if a language model on vllm wrote its codes"
         )
 
 

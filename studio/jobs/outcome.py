@@ -9,7 +9,10 @@ from collections.abc import Callable
 from studio.errors import OutOfMemory, StudioError
 
 _FULL = ("out of memory", "can't allocate memory")  # torch's texts where it has no class of its own
-FULL = "the device has too little memory for this; try a shorter duration or a smaller batch"
+FULL = (
+    "the device has too little memory for this; try a smaller batch, a shorter duration, Offload to CPU, INT8, "
+    "or a smaller LM Batch Chunk Size"
+)
 
 logger = logging.getLogger(__name__)
 

@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from studio.engine.effective import Effective, fill
+from studio.engine.memory import Tier, tier_for
 from studio.engine.model_spec import ModelSpec
 from studio.engine.requests import MAX_BATCH, Request, TextToMusic
 from studio.engine.thinking import Thinking
 from studio.errors import InvalidRequest
+from studio.jobs.presence import LM
 from studio.services.forms import form_names
 from studio.services.views import ModelView, StatusView
 
@@ -74,8 +76,20 @@ def _check_codes(codes: tuple[int, ...], model: ModelView) -> None:
 
 def _limits(model: ModelView, loaded: Mapping[str, object]) -> Limits:
     duration, batch = loaded.get("max_duration"), loaded.get("max_batch")
+    if (tier := _tier_beside_lm(loaded)) is not None:
+        duration, batch = min(model.max_duration, tier.max_duration(True)), tier.max_batch(True)
     return Limits(
         duration=min(model.max_duration, duration if isinstance(duration, int | float) else model.max_duration),
         batch=batch if isinstance(batch, int) else MAX_BATCH,
         tier=str(loaded.get("tier", "")),
     )
+
+
+def _tier_beside_lm(loaded: Mapping[str, object]) -> Tier | None:
+    """Return the device's tier when a language model shares it; what the engine says of itself is without one."""
+    lm, memory = loaded.get(LM), loaded.get("memory_gb")
+    if not isinstance(lm, Mapping) or lm.get("state") != "ready" or not isinstance(memory, Mapping):
+        return None
+    total = memory.get("total")
+    tier = tier_for(total) if isinstance(total, int | float) and total > 0 else None
+    return tier if tier is not None and tier.name == loaded.get("tier") else None  # a CPU has a tier of its own

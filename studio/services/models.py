@@ -58,7 +58,7 @@ class Models:
     def language_models(self) -> list[LmView]:
         """Return the language models on disk, by name, broken ones too."""
         found = find_lms((self._settings.models_dir, self._settings.checkpoints_dir))
-        return [LmView(name=info.name, problem=info.problem) for info in found]
+        return [LmView(name=info.name, problem=info.problem, folder=str(info.path.parent)) for info in found]
 
     def choose_lm(self, name: str) -> str:
         """Return `name`, or the first usable language model for an empty one; raises NotFound with those there are."""

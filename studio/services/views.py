@@ -45,6 +45,7 @@ class LmView:
 
     name: str
     problem: str = ""
+    folder: str = ""  # the checkpoints root it lies in, where that is known
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,6 +12,7 @@ from studio.engine.sampling import Method
 from studio.i18n import N_
 from studio.services.limits import Limits
 from studio.services.views import ModelView, StatusView
+from studio.ui import runtime
 from studio.ui.text import _, seconds
 
 PREFIX = "create."
@@ -150,6 +151,7 @@ _OTHER_LABELS = {
     "task_type": N_("Task"),
     "model": N_("Model"),
     "instruction": N_("Instruction"),
+    "parameters": N_("The file"),
     "lora_path": N_("LoRA Path"),
     "lora_scale": N_("LoRA Scale"),
     "use_lora": N_("Use LoRA"),
@@ -179,6 +181,9 @@ def key(name: str) -> str:
 
 def seed(model: ModelView | None, limits: Limits | None = None) -> None:
     """Give every field a value before its widget is drawn; a newly loaded model brings its own steps and shift."""
+    batch = FIELDS["batch_size"]
+    if batch.key not in st.session_state:  # a default that the device can't do is no wish to be refused
+        st.session_state[batch.key] = min(runtime.settings().batch_size, limits.batch if limits else MAX_BATCH)
     for field in FIELDS.values():
         st.session_state.setdefault(field.key, _default(field, model))
     if model is not None and st.session_state.get(_MODEL) != model.name:

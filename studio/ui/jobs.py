@@ -18,6 +18,7 @@ from studio.ui.text import Colour, _, plain, plural, seconds
 POLL = 0.5  # seconds between looks at the rows
 _WATCHED = "jobs.watched"  # ids seen waiting or running in this session
 _ENDED = "jobs.ended"  # id of the job whose end is still to be shown
+_OWN = "jobs.own"  # id of the batch's job this session asked for last
 _WHOLE = "jobs.whole"  # whether the page is being drawn, not only the panel
 _STALE = "jobs.stale"  # whether what stands above the panel was drawn before a job ended
 _FINISHED = "jobs.finished"  # id of the batch that was made for the person last
@@ -66,8 +67,10 @@ _COLOURS: Mapping[JobState, Colour] = {JobState.DONE: "green", JobState.FAILED: 
 
 def watch(job_id: str) -> None:
     """Follow a job just submitted; what ended before no longer matters, and what plays stops for new music."""
-    if studio().generation.job(job_id).kind == "generate":
+    job = studio().generation.job(job_id)
+    if job.kind == "generate" and not job.ahead:
         deck.hush()
+        st.session_state[_OWN] = job_id
     st.session_state.setdefault(_WATCHED, []).append(job_id)
     st.session_state.pop(_ENDED, None)
 
@@ -85,6 +88,24 @@ def panel() -> None:
 def making() -> bool:
     """Whether a batch the person asked for is being made or waits."""
     return any(job.kind == "generate" and not job.ahead for job in studio().generation.active())
+
+
+def own_batch() -> bool:
+    """Whether a batch that was asked for in this very tab is being made or waits; another tab's only comes first."""
+    own = st.session_state.get(_OWN)
+    return any(job.id == own for job in studio().generation.active())
+
+
+def loading() -> bool:
+    """Whether what runs or waits first is about the models themselves, and so belongs beside their status."""
+    active = [job for job in studio().generation.active() if job.kind not in BACKGROUND]
+    return bool(active) and active[0].kind in ("initialize", "adapt")
+
+
+def held_by() -> str:
+    """Name the job that has the model or waits for it, as the panel would; empty when there is none."""
+    found = next((job for job in studio().generation.active() if job.kind not in BACKGROUND), None)
+    return "" if found is None else _progress(found)
 
 
 def take_finished() -> str | None:

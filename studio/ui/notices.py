@@ -11,7 +11,36 @@ from studio.errors import InvalidRequest, StudioError
 from studio.ui import fields
 from studio.ui.text import _, plain
 
+_KEPT = "notices.kept"  # place on the page -> the error that stays there
+_PAGE = "notices.page"
+
 logger = logging.getLogger(__name__)
+
+
+def keep(place: str, error: StudioError) -> None:
+    """Leave an error at a place of the page until the next try there, or until the person goes to another page.
+
+    A page is drawn again for many reasons, a job that ends among them; an error must not vanish with the first.
+    """
+    st.session_state.setdefault(_KEPT, {})[place] = error
+
+
+def forget(place: str) -> None:
+    """Take away what stands at a place: it is tried again."""
+    st.session_state.get(_KEPT, {}).pop(place, None)
+
+
+def kept(place: str) -> None:
+    """Show what stands at a place."""
+    if error := st.session_state.get(_KEPT, {}).get(place):
+        show(error)
+
+
+def turn_to(page: str) -> None:
+    """Leave the errors of another page behind."""
+    if st.session_state.get(_PAGE, page) != page:
+        st.session_state.pop(_KEPT, None)
+    st.session_state[_PAGE] = page
 
 
 def show(error: StudioError) -> None:

@@ -55,6 +55,24 @@ def test_mp3_keeps_length_and_sound(music: Audio, tmp_path: Path) -> None:
     assert np.corrcoef(audio[0, middle], music[0, middle])[0, 1] > 0.99
 
 
+def test_opus_and_aac_keep_length_and_sound(music: Audio, tmp_path: Path) -> None:
+    for kind, most in ((AudioFormat.OPUS, 0.01), (AudioFormat.AAC, 0.1)):  # aac has frames of 1024 and one before
+        file = tmp_path / f"a.{kind}"
+        write_audio(file, music, RATE, kind)
+        audio, rate = read_audio(file)
+        assert rate == RATE
+        assert abs(audio.shape[1] / rate - SECONDS) < most
+        spectrum = np.abs(np.fft.rfft(audio[0, RATE : 2 * RATE]))
+        assert abs(int(spectrum.argmax()) - 440) <= 1
+        assert 0.7 < peak(audio) <= 1
+
+
+def test_opus_and_aac_refuse_rates_they_do_not_know(music: Audio, tmp_path: Path) -> None:
+    for kind in (AudioFormat.OPUS, AudioFormat.AAC):
+        with pytest.raises(AudioError, match=f"{kind} has no sample rate of 2400 Hz"):
+            write_audio(tmp_path / "a", music, 2400, kind)
+
+
 def test_mp3_refuses_a_rate_it_does_not_know(music: Audio, tmp_path: Path) -> None:
     with pytest.raises(AudioError, match="mp3 has no sample rate of 2400 Hz"):
         write_audio(tmp_path / "a.mp3", music, 2400, AudioFormat.MP3)

@@ -72,7 +72,8 @@ def test_simple_mode_asks_for_a_description_and_a_sample(app: AppTest, ready: St
     assert app.radio("create.mode").value == "custom"  # no language model is loaded
     app.radio("create.mode").set_value("simple").run()
     assert app.button(GENERATE).disabled
-    assert app.button("simple.create").disabled
+    app.button("simple.create").click().run()
+    assert "no language model is loaded" in app.error[0].value.replace("\\", "")
     assert "press Create Sample first" in texts(app)
     assert "Initialize 5Hz LM" in texts(app)
     app.button("simple.idea.3").click().run()

@@ -75,7 +75,9 @@ def test_format_keeps_what_was_set(app: AppTest, writing: Studio) -> None:
 
 def test_a_source_becomes_codes_and_codes_become_words(app: AppTest, writing: Studio) -> None:
     open_generate(app)
-    assert app.button("source.convert").disabled
+    app.button("source.convert").click().run()
+    assert app.error[0].value.startswith("**Source Audio** must")
+    assert app.text_area("create.audio_codes").value == ""
     tone = wav(np.sin(np.arange(16000) / 9).astype(np.float32))
     app.file_uploader("upload.source.0").upload("song.wav", tone, "audio/wav").run()
     app.button("source.convert").click().run()

@@ -14,10 +14,10 @@ _TURBO_SHIFTS = (1.0, 2.0, 3.0)
 _SAMPLE = "0.97, 0.76, 0.615, 0.5, 0.395, 0.28, 0.18, 0.085, 0"
 
 
-def panel(status: StatusView, *, unused: str = "") -> None:
+def panel(model: ModelView | None, status: StatusView, *, unused: str = "") -> None:
     """Draw the three groups; `unused` says why the language model has no part in the page's task."""
     with st.expander(_("Advanced Settings")):
-        _diffusion(status.model)
+        _diffusion(model)
         _seeds_and_format()
     with st.expander(_("Language Model Settings")):
         _language_model(status, unused)
@@ -115,7 +115,7 @@ def _seeds_and_format() -> None:
         _("Audio Format"),
         FIELDS["audio_format"].options,
         key=key("audio_format"),
-        help=_("mp3 is small; flac and wav keep every sample."),
+        help=_("mp3, opus and aac are small; flac and wav keep every sample."),
         persist_state="session",
     )
 

@@ -2,36 +2,77 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import streamlit as st
 
+from studio.engine.requests import parse_key_scale
+from studio.errors import InvalidRequest
 from studio.services.limits import Limits
 from studio.services.views import ModelView
 from studio.ui import fields
 from studio.ui.fields import FIELDS, METRES, key
-from studio.ui.text import _, seconds
+from studio.ui.text import _, language, plain, seconds
 
-_AUTO = ("bpm", "keyscale", "timesignature", "vocal_language", "duration")
+_OPEN = ("bpm", "keyscale", "timesignature", "vocal_language", "duration")  # what Auto leaves to the model
+_PILLS = "facts.open"
 
 
 def panel(model: ModelView | None, limits: Limits) -> None:
     """Draw tempo, key, metre, length and the number of takes."""
     _music()
     _amount(limits)
+    _auto(model)
     words = _("Limits: {time} and {batch} at once").format(time=seconds(limits.duration), batch=limits.batch) + (
         _(" on a device of tier {tier}").format(tier=limits.tier) if limits.tier else ""
     )
     if model is not None:
         words = _("−1 is Auto: {length} with this model").format(length=seconds(model.duration)) + " · " + words
-    caption, button = st.columns([3, 1], vertical_alignment="center")
-    caption.caption(words)
+    st.caption(words)
+
+
+def _auto(model: ModelView | None) -> None:
+    """Draw one Auto toggle a fact: on is an empty field, off a value to begin with."""
+    auto = [name for name in _OPEN if st.session_state[key(name)] == FIELDS[name].default]
+    st.session_state[_PILLS] = auto
+    pills, button = st.columns([4, 1], vertical_alignment="bottom")
+    pills.pills(
+        _("Auto"),
+        _OPEN,
+        selection_mode="multi",
+        key=_PILLS,
+        format_func=fields.label,
+        help=_("What is marked is left to the model. Take a mark away to begin with a value of your own."),
+        on_change=_toggled,
+        args=[auto, model.duration if model else 30.0],
+    )
     button.button(
         _("All Auto"),
         key="facts.auto",
         help=_("Leave BPM, key, metre, language and length to the model again"),
         on_click=_reset,
-        disabled=all(st.session_state[key(name)] == FIELDS[name].default for name in _AUTO),
+        args=[_OPEN],
+        disabled=len(auto) == len(_OPEN),
         width="stretch",
     )
+
+
+def _toggled(before: list[str], length: float) -> None:
+    begin: Mapping[str, object] = {
+        "bpm": 120,
+        "keyscale": "C major",
+        "timesignature": "4",
+        "vocal_language": language(),
+        "duration": length,
+    }
+    now = st.session_state[_PILLS]
+    _reset(tuple(name for name in now if name not in before))
+    fields.put(**{name: begin[name] for name in before if name not in now})
+
+
+def _reset(names: tuple[str, ...]) -> None:
+    fields.put(**{name: FIELDS[name].default for name in names})
+    fields.touched()
 
 
 def _music() -> None:
@@ -54,6 +95,20 @@ def _music() -> None:
         on_change=fields.touched,
         persist_state="session",
     )
+    _read_key(st.session_state[key("keyscale")].strip())
+
+
+def _read_key(written: str) -> None:
+    """Say how a key is understood, before it is asked for."""
+    if not written:
+        return
+    try:
+        meant = parse_key_scale(written)
+    except InvalidRequest:
+        st.warning(_("“{key}” is no key; Generate will refuse it.").format(key=plain(written)))
+        return
+    if meant != written:
+        st.caption(_("{written} is read as {key}.").format(written=plain(written), key=plain(meant)))
 
 
 def _amount(limits: Limits) -> None:
@@ -85,8 +140,3 @@ def _amount(limits: Limits) -> None:
         on_change=fields.touched,
         persist_state="session",
     )
-
-
-def _reset() -> None:
-    fields.put(**{name: FIELDS[name].default for name in _AUTO})
-    fields.touched()

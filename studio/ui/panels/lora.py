@@ -13,7 +13,7 @@ from studio.ui import jobs, notices
 from studio.ui.runtime import studio
 from studio.ui.text import _, plain
 
-_ERROR = "lora.error"
+_PLACE = "lora"
 _SEEN = "lora.seen"  # the adapter state the widgets show
 
 
@@ -22,7 +22,6 @@ def row(status: StatusView) -> None:
     loaded = _loaded(status)
     _follow(status, loaded)
     path, load, unload = st.columns([4, 1, 1], vertical_alignment="bottom")
-    reason = "" if status.ready else _("Initialize a model first; an adapter is put on a loaded model.")
     path.text_input(
         _("LoRA Path"),
         key="lora.path",
@@ -30,25 +29,10 @@ def row(status: StatusView) -> None:
         help=_("The folder of a trained adapter. One adapter at a time: another takes its place."),
         persist_state="session",
     )
-    load.button(
-        _("Load LoRA"),
-        key="lora.load",
-        disabled=not status.ready,
-        help=reason or None,
-        on_click=_load,
-        width="stretch",
-    )
-    unload.button(
-        _("Unload"),
-        key="lora.unload",
-        disabled=not status.ready,
-        help=reason or None,
-        on_click=_unload,
-        width="stretch",
-    )
+    load.button(_("Load LoRA"), key="lora.load", on_click=_load, width="stretch")
+    unload.button(_("Unload"), key="lora.unload", on_click=_unload, width="stretch")
     _strength(status, loaded)
-    if error := st.session_state.pop(_ERROR, None):
-        notices.show(error)
+    notices.kept(_PLACE)
     st.caption(_words(status, loaded))
     if str(status.loaded.get("quantization", "none")) != "none":
         _quantized()
@@ -121,10 +105,11 @@ def _follow(status: StatusView, loaded: Mapping[str, object] | None) -> None:
 
 
 def _do(work: Callable[[], str]) -> None:
+    notices.forget(_PLACE)
     try:
         jobs.watch(work())
     except StudioError as error:
-        st.session_state[_ERROR] = error
+        notices.keep(_PLACE, error)
         st.session_state.pop(_SEEN, None)  # puts switch and scale back
 
 

@@ -6,50 +6,63 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
-from studio.engine.memory import LM_SIZES, Tier
+from studio.engine.memory import LM_SIZES
 from studio.engine.setup import Attention, Quantization, Setup
 from studio.errors import StudioError
 from studio.i18n import LANGUAGES
-from studio.services.views import ModelView, StatusView, WorkerState
+from studio.services.views import LmView, ModelView, StatusView, WorkerState
 from studio.ui import jobs, notices
-from studio.ui.panels import hardware, loaded, lora
+from studio.ui.panels import devices, hardware, loaded, lora
 from studio.ui.runtime import settings, studio
 from studio.ui.shell import word
-from studio.ui.text import _, language, plain, seconds
+from studio.ui.text import _, language, plain
 
-DEVICES = ("auto", "cuda", "mps", "xpu", "cpu")
 BACKENDS = ("pt", "vllm")
+REMOTE = "remote"
 NONE, INT8 = "none", "int8"
 _ALL = ""
-_ERROR = "service.error"
+_PLACE = "service"  # where errors stand
 
 
-def panel(status: StatusView) -> None:
-    """Draw the panel; open until a model is ready."""
+def panel(status: StatusView) -> DeltaGenerator:
+    """Draw the panel, open until a model is ready; return the place beside the status where progress belongs."""
     with st.expander(_("Service Configuration"), expanded=not status.ready, icon=":material/tune:"):
         models = _models()
-        _seed(models)
+        _seed(models, status)
         _language()
-        _model_row(models)
-        _device_row(models)
+        _model_row(models, status)
+        devices.row(_follow_tier)
         _lm_row()
         _switches()
         _initialize_row(status)
+        progress = st.container()
         loaded.status_box(status)
         st.divider()
         lora.row(status)
+    return progress
 
 
 @st.cache_data(ttl=60, show_spinner=False)
-def _found() -> tuple[list[ModelView], list[str]]:
+def _found() -> tuple[list[ModelView], list[LmView]]:
     """Reading every checkpoint's files at each rerun would cost more than all widgets; Refresh looks again."""
-    return studio().models(), [lm.name for lm in studio().language_models() if not lm.problem]
+    return studio().models(), [lm for lm in studio().language_models() if not lm.problem]
 
 
 def _models() -> dict[str, ModelView]:
     root = st.session_state.get("service.root", _ALL)
     return {model.name: model for model in _found()[0] if root in (_ALL, model.folder)}
+
+
+def _lms() -> list[str]:
+    root = st.session_state.get("service.root", _ALL)
+    return [lm.name for lm in _found()[1] if root in (_ALL, lm.folder)]
+
+
+def chosen(status: StatusView) -> ModelView | None:
+    """Return the model the form is for: the loaded one, or the chosen one until one is loaded (product.md 1.X.1)."""
+    return status.model or _models().get(st.session_state.get("service.model") or "")
 
 
 def _language() -> None:
@@ -64,7 +77,7 @@ def _language() -> None:
     )
 
 
-def _model_row(models: Mapping[str, ModelView]) -> None:
+def _model_row(models: Mapping[str, ModelView], status: StatusView) -> None:
     if not models:
         st.warning(_("No model was found. Put a checkpoint folder into data/models or data/checkpoints."))
     root, choice, refresh = st.columns([2, 4, 1], vertical_alignment="bottom")
@@ -91,45 +104,17 @@ def _model_row(models: Mapping[str, ModelView]) -> None:
     refresh.button(
         _("Refresh"), key="service.refresh", icon=":material/refresh:", on_click=_found.clear, width="stretch"
     )
-
-
-def _device_row(models: Mapping[str, ModelView]) -> None:
-    device, played = st.columns(2, vertical_alignment="bottom")
-    device.selectbox(
-        _("Device"),
-        DEVICES,
-        key="service.device",
-        help=_("Where models run. auto takes CUDA, then MPS, XPU and the CPU, whichever is there first."),
-        on_change=_follow_tier,
-        persist_state="session",
-    )
-    sizes = sorted({0.0, *map(float, hardware.SIZES), float(settings().max_vram_gb)})
-    played.selectbox(
-        _("Hardware tier"),
-        sizes,
-        key="service.played",
-        format_func=lambda size: _("{n} GB").format(n=f"{size:g}") if size else _("as detected"),
-        help=_("Limits and defaults follow the memory of the device. Choose a size to play a smaller device."),
-        on_change=_follow_tier,
-        persist_state="session",
-    )
-    st.caption(_hardware_line())
-
-
-def _hardware_line() -> str:
-    card, tier = hardware.card(), _tier()
-    found = (
-        _("{name}, {size} GB").format(name=plain(card.name), size=f"{card.gigabytes:.1f}")
-        if card
-        else _("no NVIDIA GPU was found, models run on the CPU")
-    )
-    return _("Hardware: {found} · tier {tier}: up to {time} and {batch} takes at once without a language model").format(
-        found=found, tier=plain(tier.name), time=seconds(tier.max_duration(False)), batch=tier.max_batch(False)
-    )
+    other = models.get(st.session_state["service.model"])
+    if other is not None and status.model is not None and other.name != status.model.name:
+        st.caption(
+            _(
+                "{loaded} stays loaded until you press Initialize Service; {chosen} then comes with {steps} steps."
+            ).format(loaded=plain(status.model.name), chosen=plain(other.name), steps=other.steps)
+        )
 
 
 def _lm_row() -> None:
-    names = _found()[1]
+    names = _lms()
     choice, backend, load = st.columns([3, 1, 2], vertical_alignment="bottom")
     choice.selectbox(
         _("5Hz LM Model Path"),
@@ -142,7 +127,7 @@ def _lm_row() -> None:
     )
     backend.selectbox(
         _("5Hz LM Backend"),
-        BACKENDS,
+        (*BACKENDS, REMOTE) if settings().lm_url else BACKENDS,
         key="service.backend",
         help=_("vllm is faster and needs its own package; pt runs everywhere."),
         disabled=not names,
@@ -160,7 +145,7 @@ def _lm_row() -> None:
 
 def _warn_of_size(lm: str | None) -> None:
     """A language model larger than the tier's list is a risk, not an error (product.md G-07)."""
-    sizes = _tier().lm_sizes
+    sizes = devices.memory().tier.lm_sizes
     size = next((size for size in LM_SIZES if lm and size in lm), None)
     if lm is not None and size is not None and size not in sizes:
         st.warning(
@@ -172,8 +157,11 @@ def _warn_of_size(lm: str | None) -> None:
 
 def _switches() -> None:
     flash_reason = "" if hardware.card() else _("Flash attention needs a CUDA device of compute capability 8 or more.")
-    apart = hardware.memory(st.session_state["service.device"], st.session_state["service.played"] or None).separate
-    offload_reason = "" if apart else _("On the CPU there is nothing to move: models are in the machine's memory.")
+    offload_reason = (
+        ""
+        if devices.memory().separate
+        else _("On the CPU there is nothing to move: models are in the machine's memory.")
+    )
     flash, compiled, offload, offload_dit = st.columns(4)
     flash.checkbox(
         _("Use Flash Attention"),
@@ -220,6 +208,8 @@ def _initialize_row(status: StatusView) -> None:
         reason = _("The model is still being loaded.")
     elif st.session_state.get("service.model") is None:
         reason = _("There is no model to load.")
+    elif busy := jobs.held_by():
+        reason = _("A job has the model: {job}").format(job=busy)
     st.button(
         _("Initialize Service"),
         key="service.initialize",
@@ -230,21 +220,18 @@ def _initialize_row(status: StatusView) -> None:
         on_click=initialize,
         width="stretch",
     )
-    if error := st.session_state.pop(_ERROR, None):
-        notices.show(error)
+    if reason:
+        st.caption(reason)
+    notices.kept(_PLACE)
 
 
-def _tier() -> Tier:
-    return hardware.memory(st.session_state["service.device"], st.session_state["service.played"] or None).tier
-
-
-def _seed(models: Mapping[str, ModelView]) -> None:
+def _seed(models: Mapping[str, ModelView], status: StatusView) -> None:
     """Begin with what the settings say, and below that with the tier's defaults."""
-    wanted, names = settings(), _found()[1]
-    st.session_state.setdefault("service.device", wanted.device if wanted.device in DEVICES else "auto")
+    wanted, names = settings(), _lms()
+    st.session_state.setdefault("service.device", wanted.device)
     st.session_state.setdefault("service.played", float(wanted.max_vram_gb))
     if st.session_state.get("service.model") not in models:
-        st.session_state["service.model"] = _first(models, wanted.model)
+        st.session_state["service.model"] = _first(models, status.model.name if status.model else wanted.model)
     if st.session_state.get("service.lm") not in names:
         st.session_state["service.lm"] = _recommended(names)
     if "service.init_lm" not in st.session_state:
@@ -257,7 +244,8 @@ def _seed(models: Mapping[str, ModelView]) -> None:
             st.session_state["service.offload_dit"] = wanted.offload_dit == "on"
         if wanted.quantization != "auto":
             st.session_state["service.quantization"] = wanted.quantization
-    st.session_state.setdefault("service.backend", "vllm" if hardware.card() else wanted.lm_backend)
+    backend = "vllm" if hardware.card() and wanted.lm_backend != REMOTE else wanted.lm_backend
+    st.session_state.setdefault("service.backend", backend if backend != REMOTE or wanted.lm_url else BACKENDS[0])
 
 
 def _first(models: Mapping[str, ModelView], wanted: str) -> str | None:
@@ -267,14 +255,14 @@ def _first(models: Mapping[str, ModelView], wanted: str) -> str | None:
 
 
 def _recommended(names: list[str]) -> str | None:
-    size = _tier().lm
+    size = devices.memory().tier.lm
     return next(iter([*[name for name in names if size and size in name], *names]), None)
 
 
 def _follow_tier() -> None:
     """Set the switches to the defaults of the chosen device's tier."""
-    memory = hardware.memory(st.session_state["service.device"], st.session_state["service.played"] or None)
-    tier, names = memory.tier, _found()[1]
+    memory, names = devices.memory(), _lms()
+    tier = memory.tier
     st.session_state["service.offload"] = tier.offload and memory.separate
     st.session_state["service.offload_dit"] = tier.offload_dit and memory.separate
     st.session_state["service.quantization"] = INT8 if tier.int8 else NONE
@@ -292,10 +280,9 @@ def _model_chosen() -> None:
 def setup() -> Setup:
     """Return the choices of the panel as the engine takes them."""
     state = st.session_state
-    memory = hardware.memory(state["service.device"], state["service.played"] or None)
-    offload = bool(state["service.offload"]) and memory.separate
+    offload = bool(state["service.offload"]) and devices.memory().separate
     return Setup(
-        device=state["service.device"],
+        device=devices.used(),
         dtype=settings().dtype,
         attention=Attention.FLASH if state["service.flash"] and hardware.card() else Attention.SDPA,
         compile=state["service.compile"],
@@ -308,6 +295,7 @@ def setup() -> Setup:
 
 def initialize() -> None:
     """Submit the job; a callback, so the page is drawn with the job in it."""
+    notices.forget(_PLACE)
     try:
         job_id = studio().generation.initialize(
             str(st.session_state["service.model"]),
@@ -319,4 +307,4 @@ def initialize() -> None:
         )
         jobs.watch(job_id)
     except StudioError as error:
-        st.session_state[_ERROR] = error
+        notices.keep(_PLACE, error)

@@ -9,7 +9,7 @@ from studio.services.views import StatusView
 from studio.ui import fields
 from studio.ui.fields import CUSTOM, FIELDS, MODE, SIMPLE
 from studio.ui.panels import writing
-from studio.ui.panels.choices import language_name, why_no_lm
+from studio.ui.panels.choices import language_name
 from studio.ui.runtime import studio
 from studio.ui.text import _
 
@@ -45,7 +45,7 @@ def waits_for_sample(chosen: str) -> bool:
     return chosen == SIMPLE and not st.session_state[writing.SAMPLED]
 
 
-def panel(status: StatusView) -> None:
+def panel() -> None:
     """Draw the description, its dice, the ideas and Create Sample."""
     for name, default in (("description", ""), ("instrumental", False), ("language", "unknown")):
         st.session_state.setdefault(f"simple.{name}", default)
@@ -59,7 +59,11 @@ def panel(status: StatusView) -> None:
         persist_state="session",
     )
     dice.button(
-        "🎲", key="simple.dice", help=_("Take one of the example descriptions"), on_click=_dice, width="stretch"
+        ":material/casino:",
+        key="simple.dice",
+        help=_("Take one of the example descriptions"),
+        on_click=_dice,
+        width="stretch",
     )
     if st.session_state.pop(_NO_DICE, False):
         st.warning(_("There are no examples: the folder data/examples is missing or empty."))
@@ -81,18 +85,15 @@ def panel(status: StatusView) -> None:
         help=_("The language of the lyrics. Unknown leaves it to the language model."),
         persist_state="session",
     )
-    reason = why_no_lm(status)
     create.button(
         _("Create Sample"),
         key="simple.create",
         type="primary",
-        disabled=bool(reason) or writing.busy(),
-        help=reason or _("Write caption, lyrics, tempo, key, metre and length into the form below."),
+        disabled=writing.busy(),
+        help=_("Write caption, lyrics, tempo, key, metre and length into the form below."),
         on_click=writing.create,
         width="stretch",
     )
-    if reason:
-        st.caption(reason)
 
 
 def _ideas() -> None:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import streamlit as st
 
-from studio.errors import StudioError
+from studio.errors import InvalidRequest, StudioError
 from studio.services.uploads import KINDS, Upload
 from studio.services.views import StatusView
 from studio.ui import fields
 from studio.ui.fields import FORMATTED, key
 from studio.ui.handoff import REFERENCE, SOURCE
 from studio.ui.panels import writing
-from studio.ui.panels.choices import why_no_lm
 from studio.ui.runtime import studio
 from studio.ui.text import _, plain, seconds
 
@@ -62,27 +61,23 @@ def _source(status: StatusView) -> None:
     source: Upload | None = st.session_state.get(SOURCE)
     if source is not None:
         st.caption(_(":material/check: Source: {name}").format(name=_known(SOURCE, "")))
-    reason = _why_no_codes(status, source)
     st.button(
         _("Convert to Codes"),
         key="source.convert",
-        disabled=bool(reason) or writing.busy(),
-        help=reason or _("Write the source as codes, five a second, into LM Codes Hints."),
-        on_click=writing.to_codes,
-        args=[source.key] if source else None,
+        disabled=writing.busy(),
+        help=_("Write the source as codes, five a second, into LM Codes Hints."),
+        on_click=_convert,
+        args=[source],
     )
-    if reason:
-        st.caption(reason)
+    if status.model is not None and not status.model.codebook:
+        st.caption(_("This model has no audio tokenizer, so it can't write codes."))
 
 
-def _why_no_codes(status: StatusView, source: Upload | None) -> str:
-    if not status.ready or status.model is None:
-        return _("Initialize a model first: it is what hears the source.")
-    if not status.model.codebook:
-        return _("This model has no audio tokenizer, so it can't write codes.")
+def _convert(source: Upload | None) -> None:
     if source is None:
-        return _("Upload a Source Audio first.")
-    return ""
+        writing.refuse(InvalidRequest("src_audio", "be an audio file; upload one first", ""))
+    else:
+        writing.to_codes(source.key)
 
 
 def _codes(status: StatusView) -> None:
@@ -104,12 +99,11 @@ def _codes(status: StatusView) -> None:
         st.caption(_("{n} codes, {time} of music").format(n=count, time=seconds(count / 5)))
         if st.session_state[key("thinking")] and fields.has_lm(status):
             st.warning(_("Think is on, so these codes are ignored: the language model makes its own. Untick Think."))
-    reason = why_no_lm(status)
     st.button(
         _("Transcribe") if codes.strip() else _("Generate example"),
         key="codes.transcribe",
-        disabled=bool(reason) or writing.busy(),
-        help=reason or _("Let the language model read the codes and fill caption, lyrics and facts."),
+        disabled=writing.busy(),
+        help=_("Let the language model read the codes and fill caption, lyrics and facts."),
         on_click=writing.transcribe,
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
+from studio.engine.requests import Task
 from studio.errors import StudioError
 from studio.services.limits import Limits
 from studio.services.preflight import PreflightView
@@ -15,7 +16,7 @@ from studio.ui.panels.choices import checkbox, why_no_lm
 from studio.ui.runtime import studio
 from studio.ui.text import _, plain, plural, seconds
 
-_ERROR = "create.error"
+_PLACE, _LOADING = "start", "load"  # where errors stand
 _LOAD_ROUND = "create.load_round"
 _LOADED = "create.loaded"
 
@@ -23,22 +24,19 @@ _LOADED = "create.loaded"
 def switches(status: StatusView) -> None:
     """Draw Think, ParallelThinking, CaptionRewrite and AutoGen."""
     reason = why_no_lm(status)
-    think, parallel, rewrite, ahead = st.columns(4)
-    with think:
+    with st.container(horizontal=True):  # columns would cut the longer names
         checkbox(
             "thinking", _("The language model plans the song and writes codes before the DiT starts."), reason=reason
         )
-    with parallel:
         checkbox("allow_lm_batch", _("It thinks about several takes at once; off is one after another."), reason=reason)
-    with rewrite:
         checkbox("use_cot_caption", _("It improves the caption for the DiT; your own stays in the box."), reason=reason)
-    ahead.checkbox(
-        _("AutoGen"),
-        key=key("autogen"),
-        help=_("When a batch is done, prepare the next one. It gives way to everything you ask for yourself."),
-        on_change=results.autogen_switched,
-        persist_state="session",
-    )
+        st.checkbox(
+            _("AutoGen"),
+            key=key("autogen"),
+            help=_("When a batch is done, prepare the next one. It gives way to everything you ask for yourself."),
+            on_change=results.autogen_switched,
+            persist_state="session",
+        )
 
 
 def generate(status: StatusView, limits: Limits, mode: str) -> None:
@@ -58,8 +56,7 @@ def generate(status: StatusView, limits: Limits, mode: str) -> None:
     )
     if why_not:
         st.caption(why_not)
-    if error := st.session_state.pop(_ERROR, None):
-        notices.show(error)
+    notices.kept(_PLACE)
 
 
 def adjusted() -> None:
@@ -72,7 +69,7 @@ def adjusted() -> None:
         st.warning(_("These settings don't fit the loaded model and were adjusted: {names}").format(names=words))
 
 
-def load() -> None:
+def load(status: StatusView) -> None:
     """Draw the box that fills the form from a saved JSON, and what came of the last one."""
     with st.expander(_("Load parameters"), icon=":material/upload_file:"):
         st.file_uploader(
@@ -81,19 +78,22 @@ def load() -> None:
             key=f"create.load.{st.session_state.setdefault(_LOAD_ROUND, 0)}",
             help=_("Fills the whole form and fixes the seeds of that take."),
             on_change=_load,
+            args=[status],
         )
+        notices.kept(_LOADING)
         for word in st.session_state.pop(_LOADED, ()):
             st.info(word, icon=":material/info:")
 
 
-def _load() -> None:
+def _load(status: StatusView) -> None:
+    notices.forget(_LOADING)
     file = st.session_state[f"create.load.{st.session_state[_LOAD_ROUND]}"]
     if file is None:
         return
     try:
         loaded = studio().parameters.read(file.getvalue())
     except StudioError as error:
-        st.session_state[_ERROR] = error
+        notices.keep(_LOADING, error)
         return
     fields.apply(loaded.form, take_id=studio().takes.named_in(file.getvalue()))
     st.session_state[_LOAD_ROUND] += 1
@@ -102,16 +102,25 @@ def _load() -> None:
         said.append(_("Not there any more: {names}").format(names=plain(", ".join(loaded.gone))))
     if loaded.odd:
         said.append(_("Not understood, so left at its default: {names}").format(names=plain(", ".join(loaded.odd))))
+    if loaded.form["thinking"] and not fields.has_lm(status):
+        said.append(_("It was made with Think, which needs a language model; none is loaded."))
+    if loaded.form["task_type"] != Task.TEXT2MUSIC:
+        said.append(
+            _("It is a {task}, which has a page of its own; here its words and settings make a song from text.").format(
+                task=plain(str(loaded.form["task_type"]))
+            )
+        )
     st.session_state[_LOADED] = said
 
 
 def _start(status: StatusView, limits: Limits) -> None:
     """Submit the form; a callback, so that the seeds drawn can be written into the Seed field."""
+    notices.forget(_PLACE)
     fields.seed(status.model, limits)
     try:
         job_id = studio().generation.submit(fields.collect(status), handoff.parents())
     except StudioError as error:
-        st.session_state[_ERROR] = error
+        notices.keep(_PLACE, error)
         return
     jobs.watch(job_id)
     if st.session_state[key("use_random_seed")]:
@@ -123,7 +132,7 @@ def _reason(status: StatusView, mode: str) -> str:
     if status.ready:
         if simple.waits_for_sample(mode):
             return _("Simple mode: press Create Sample first, or switch to Custom.")
-        return ""
+        return _("Your batch is being made; wait for it or cancel it.") if jobs.own_batch() else ""
     if status.state == WorkerState.LOADING:
         return _("The model is loading. Generate Music opens when it is ready.")
     if status.state == WorkerState.GONE:

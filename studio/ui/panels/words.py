@@ -8,12 +8,11 @@ from studio.config import ROOT
 from studio.engine.prompts import INSTRUCTIONS
 from studio.engine.requests import MAX_CAPTION, MAX_LYRICS, Task
 from studio.i18n import N_
-from studio.services.limits import Limits
-from studio.services.views import ModelView, StatusView
+from studio.services.views import ModelView
 from studio.ui import fields
 from studio.ui.fields import FIELDS, FORMATTED, key
 from studio.ui.panels import writing
-from studio.ui.panels.choices import checkbox, language_name, why_no_lm
+from studio.ui.panels.choices import checkbox, language_name
 from studio.ui.runtime import studio
 from studio.ui.text import _
 
@@ -74,7 +73,7 @@ def _task_words(wanted: Task, model: ModelView | None) -> str:
     return f"{_(_TASKS[wanted][0])} ({reason})" if reason else _(_TASKS[wanted][0])
 
 
-def caption(limits: Limits) -> None:
+def caption() -> None:
     """Draw the caption with its guidance and its dice."""
     text, dice = st.columns([8, 1], vertical_alignment="bottom")
     text.text_area(
@@ -90,11 +89,10 @@ def caption(limits: Limits) -> None:
         persist_state="session",
     )
     dice.button(
-        "🎲",
+        ":material/casino:",  # not 🎲: machines without an emoji font show a box
         key="create.dice",
         help=_("Fill the form with one of the example songs"),
         on_click=_dice,
-        args=[limits.duration],
         width="stretch",
     )
     _count("caption", MAX_CAPTION - 1)
@@ -102,7 +100,7 @@ def caption(limits: Limits) -> None:
         st.warning(_("There are no examples: the folder data/examples is missing or empty."))
 
 
-def lyrics(status: StatusView) -> None:
+def lyrics() -> None:
     """Draw lyrics, voice and Format."""
     st.text_area(
         _("Lyrics"),
@@ -133,12 +131,11 @@ def lyrics(status: StatusView) -> None:
         on_change=fields.touched,
         persist_state="session",
     )
-    reason = why_no_lm(status)
     rewrite.button(
         _("Format"),
         key="create.format",
-        disabled=bool(reason) or writing.busy(),
-        help=reason or _("Let the language model write caption and lyrics out. Tempo, key and length you set stay."),
+        disabled=writing.busy(),
+        help=_("Let the language model write caption and lyrics out. Tempo, key and length you set stay."),
         on_click=writing.format_words,
         width="stretch",
     )
@@ -170,10 +167,10 @@ def guidance() -> None:
         )
 
 
-def _dice(longest: float) -> None:
+def _dice() -> None:
     song = studio().examples.song()
     if song is None:
         st.session_state[_NO_DICE] = True
         return
-    writing.take_over({**song, "instrumental": False}, longest)
+    fields.put(**{**song, "instrumental": False})
     st.session_state[FORMATTED] = st.session_state[writing.SAMPLED] = True

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import streamlit as st
 
 from studio.errors import NotFound, StudioError
@@ -15,7 +13,7 @@ from studio.ui.text import _, plain
 
 SAMPLED = "create.sampled"  # Simple mode has a sample to make
 _JOB = "writing.job"
-_ERROR = "writing.error"
+_PLACE = "writing"
 _SAID = "writing.said"
 _FIELDS = {  # of Written -> of the form
     "caption": "caption",
@@ -30,8 +28,8 @@ _FIELDS = {  # of Written -> of the form
 }
 
 
-def receive(longest: float) -> None:
-    """Put what came of the last ask into the form; before the widgets are drawn."""
+def receive() -> None:
+    """Put what came of the last ask into the form; before `fields.seed`, which keeps it within the limits."""
     job_id = st.session_state.get(_JOB)
     if job_id is None:
         return
@@ -44,14 +42,13 @@ def receive(longest: float) -> None:
         pass  # the job is gone, and with it what it wrote
     st.session_state.pop(_JOB)
     if found is not None:
-        _fill(found, longest)
+        _fill(found)
         st.session_state[_SAID] = found.notes
 
 
 def said() -> None:
     """Show why an ask was refused, and what the language model remarked."""
-    if error := st.session_state.pop(_ERROR, None):
-        notices.show(error)
+    notices.kept(_PLACE)
     for note in st.session_state.pop(_SAID, ()):
         st.info(plain(_(note)), icon=":material/info:")
 
@@ -103,10 +100,11 @@ def to_codes(source: str) -> None:
 
 def refuse(error: StudioError) -> None:
     """Show this error where answers are shown."""
-    st.session_state[_ERROR] = error
+    notices.keep(_PLACE, error)
 
 
 def _ask(ask: Ask) -> None:
+    notices.forget(_PLACE)
     try:
         job_id = studio().writing.submit(ask)
     except StudioError as error:
@@ -126,17 +124,9 @@ def _sampling() -> LmSampling:
     )
 
 
-def _fill(found: Written, longest: float) -> None:
+def _fill(found: Written) -> None:
     values = {ours: value for theirs, ours in _FIELDS.items() if (value := getattr(found, theirs)) is not None}
-    take_over(values, longest)
+    fields.put(**values)
     if "caption" in values:
         st.session_state[FORMATTED] = st.session_state[SAMPLED] = True
         st.session_state[key("thinking")] = True
-
-
-def take_over(values: Mapping[str, object], longest: float) -> None:
-    """Fill fields of the form with values from outside, the duration within the limit."""
-    whole = dict(values)
-    if isinstance(length := whole.get("duration"), int | float) and length > longest:
-        whole["duration"] = longest
-    fields.put(**whole)
