@@ -6,13 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from studio.engine.lm.quality import ScoreRequest
 from studio.engine.lm.requests import CreateRequest, FormatRequest, UnderstandRequest
 from studio.engine.requests import AudioFormat, Metas, TextToMusic
 from studio.engine.thinking import Thinking
 from studio.errors import BackendError, CheckpointError, InvalidRequest, StudioError
 from studio.jobs.presence import best_worker
-from studio.jobs.spec import Encode, Generate, Initialize, LanguageModel, Payload, Write, pack, unpack
+from studio.jobs.spec import Encode, Generate, Initialize, LanguageModel, Payload, ScoreTake, Write, pack, unpack
 from studio.storage.states import JobState, WorkerState
 from tests.jobs.fakes import Garage, song
 from tests.jobs.shop import Shop
@@ -32,7 +31,6 @@ ASKS = [
     CreateRequest(query="rain", seed=3),
     FormatRequest(caption="rock", metas=Metas(bpm=120), duration=30.0, seed=1),
     UnderstandRequest(codes=(1, 2)),
-    ScoreRequest(codes=(1, 2), caption="rock"),
 ]
 
 
@@ -53,7 +51,9 @@ def finish(shop: Shop, desk: Desk, *payloads: Payload, garage: Garage | None = N
         Initialize(model="fake", init_llm=True, lm=LM),
         Initialize(model="fake", init_llm=False),
         Encode(model="fake", source=Path("/tmp/a.wav")),
-        *(Write(lm=LM, ask=ask, take_id="t") for ask in ASKS),
+        *(Write(lm=LM, ask=ask) for ask in ASKS),
+        ScoreTake(take_id="t", sensitivity=0.2, lm=LM),
+        ScoreTake(take_id="t", sensitivity=1, lm=None),
     ],
 )
 def test_a_payload_survives_its_row(payload: Payload) -> None:
@@ -109,14 +109,13 @@ def test_cancel_while_it_thinks(shop: Shop, phase: int) -> None:
     assert shop.takes() == []
 
 
-def test_words_and_scores_are_kept_in_the_jobs_row(shop: Shop) -> None:
+def test_words_are_kept_in_the_jobs_row(shop: Shop) -> None:
     desk = Desk()
-    created, formatted, heard, scored = finish(shop, desk, *(Write(lm=LM, ask=ask, take_id="") for ask in ASKS))
-    effective = {job_id: shop.job(job_id).effective or {} for job_id in (created, formatted, heard, scored)}
+    created, formatted, heard = finish(shop, desk, *(Write(lm=LM, ask=ask) for ask in ASKS))
+    effective = {job_id: shop.job(job_id).effective or {} for job_id in (created, formatted, heard)}
     assert (effective[created]["caption"], effective[created]["seed"]) == (CAPTION, 3)
     assert (effective[formatted]["bpm"], effective[formatted]["duration"]) == (120, 30)
     assert (effective[heard]["bpm"], effective[heard]["lyrics"]) == (1, "[Instrumental]")
-    assert (effective[scored]["score"], effective[scored]["scores"]) == (0.7, {"caption": 0.75, "bpm": 0.5})
     assert {effective[job_id]["lm_backend_requested"] for job_id in effective} == {"vllm"}
     assert len(desk.built) == 1
     assert shop.job(created).kind == "create_sample"
