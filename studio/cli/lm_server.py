@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import os
 import shlex
 import sys
+from importlib.util import find_spec
 
 from studio.cli.text import Commands, _
 from studio.cli.thinking import AUTO
@@ -56,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
     if args.show:
         print(shlex.join(command))
         return 0
-    if importlib.util.find_spec("vllm") is None:
+    if find_spec("vllm") is None:
         from studio.engine.lm.backend_vllm import INSTALL
 
         raise BackendError(f"vllm isn't installed; install it with: {INSTALL}")

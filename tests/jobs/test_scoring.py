@@ -101,7 +101,7 @@ def test_both_parts_come_from_what_is_stored(shop: Shop) -> None:
 def test_without_a_language_model_the_lyrics_are_judged_and_that_is_said(shop: Shop) -> None:
     serve(shop, Critic(), thinking())
     (take,) = shop.takes()
-    (job,) = serve(shop, Critic(), ScoreTake(take_id=take.id, sensitivity=0.5, lm=None))
+    serve(shop, Critic(), ScoreTake(take_id=take.id, sensitivity=0.5, lm=None))
     row = score(shop)
     assert (row.facts["score"], row.total) == (None, 0.2)
     assert row.facts["score_notes"] == ["its codes were not judged, because no language model is loaded"]
