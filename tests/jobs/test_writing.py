@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from studio.errors import BackendError, CheckpointError, InvalidRequest, StudioE
 from studio.jobs.presence import best_worker
 from studio.jobs.spec import Encode, Generate, Initialize, LanguageModel, Payload, ScoreTake, Write, pack, unpack
 from studio.storage.states import JobState, WorkerState
+from tests.engine.lm.tiny import save_lm
 from tests.jobs.fakes import Garage, song
 from tests.jobs.shop import Shop
 from tests.jobs.test_worker import ENDED, _serving
@@ -179,3 +182,28 @@ def test_auto_without_any_language_model_says_so(shop: Shop) -> None:
             return row is not None and "no usable language model" in str(row.loaded.get("lm"))
 
         until(failed)
+
+
+@pytest.mark.slow
+def test_vllm_that_is_not_there_is_said_and_replaced_only_when_allowed(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The real planner, as Initialize and Generate reach it; what was used instead is in the row and in the take."""
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *more: None if name == "vllm" else find(name, *more))
+    name = save_lm(shop.settings.models_dir / "acestep-5Hz-lm-tiny", bare=False).name
+    strict = LanguageModel(name=name, backend="vllm", device="cpu")
+    allowed = replace(strict, fallback=True)
+    asked = [Initialize(model="fake", init_llm=True, lm=lm) for lm in (strict, allowed)]
+    think = replace(THINK, thinking=Thinking(codes=False, caption=False), lm=allowed)
+    job_ids = [shop.submit(payload) for payload in (*asked, think)]
+    with _serving(shop.worker(Garage())):
+        until(lambda: all(shop.job(job_id).state in ENDED for job_id in job_ids))
+    refused, replaced = ((shop.job(job_id).effective or {})["lm"] for job_id in job_ids[:2])
+    assert refused["state"] == "failed"
+    assert refused["error"].startswith("vllm isn't installed; install it with: pip install")
+    assert (replaced["state"], replaced["lm_backend"], replaced["lm_backend_requested"]) == ("ready", "pt", "vllm")
+    assert replaced["lm_notes"][0].endswith("; pt was used instead")
+    (take, _other) = shop.takes()
+    assert (take.requested["lm_backend"], take.effective["lm_backend"]) == ("vllm", "pt")
+    assert replaced["lm_notes"][0] in take.effective["notes"]
