@@ -97,6 +97,11 @@ def load_settings(environment: Mapping[str, str] | None = None, **overrides: obj
     return Settings(**{name: _cast(name, value) for name, value in values.items()})  # type: ignore[arg-type]
 
 
+def environment_with(**changes: str) -> dict[str, str]:
+    """Return this process's environment with `changes`, for a program that is started or that this one becomes."""
+    return {**os.environ, **changes}
+
+
 def _from_file(path: Path) -> Mapping[str, object]:
     if not path.exists():
         return {}

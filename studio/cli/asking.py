@@ -9,6 +9,7 @@ from pathlib import Path
 
 from studio.cli.text import _
 from studio.engine.edits import Complete, Cover, Extract, Lego, Repaint, RepaintMode
+from studio.engine.lm.codes import CODEBOOK, parse_codes
 from studio.engine.requests import MAX_BATCH, Metas, Output, Request, Task, TextToMusic, Track, parse_key_scale
 from studio.engine.sampling import MAX_SEED, Guidance, Method, Retake, Sampling, Solver
 from studio.engine.snapshot import SOURCE_END, Shared
@@ -43,8 +44,12 @@ def request_from(args: argparse.Namespace) -> Request:
 def codes_from(name: str, file: Path | None) -> tuple[int, ...]:
     """Return the audio codes of a text file, as tokens or as bare numbers; none without a file."""
     text = text_from(name, file)
-    digits = text.replace("<|audio_code_", " ").replace("|>", " ").replace(",", " ").split()
-    return _wholes(name, ",".join(digits))
+    if "<" not in text:
+        return _wholes(name, ",".join(text.replace(",", " ").split()))
+    parsed = parse_codes(text)
+    if parsed.clamped:
+        raise InvalidRequest(name, f"be whole numbers from 0 to {CODEBOOK - 1}", parsed.clamped[0])
+    return parsed.codes
 
 
 def text_from(name: str, file: Path | None) -> str:

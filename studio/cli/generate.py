@@ -6,7 +6,9 @@ import argparse
 import json
 import secrets
 import sys
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,16 +18,18 @@ from studio.cli.progress import PhaseLines
 from studio.cli.text import Commands, _
 from studio.cli.thinking import add_think_arguments, load_lm, thinking_from
 from studio.config import Settings
+from studio.engine.lm.quality import check_sensitivity
 from studio.engine.planned import generate_planned
 from studio.engine.requests import AudioFormat, Request, TextToMusic
 from studio.engine.results import Take
 from studio.engine.run import Phase, Run
 from studio.engine.thinking import Thinking
-from studio.errors import InvalidRequest
+from studio.errors import InvalidRequest, NotFound
 from studio.jobs.loading import setup_of
 
 if TYPE_CHECKING:  # needs torch, which only making music does
     from studio.engine.engine import Engine
+    from studio.engine.lm.planner import Planner
 
 BUNDLED = "acestep-mini-turbo"
 
@@ -50,6 +54,12 @@ def add_to(commands: Commands[argparse.ArgumentParser]) -> None:
         "--out", type=Path, required=True, metavar="DIR", help=_("folder for the files; made when missing")
     )
     parser.add_argument("--lrc", action="store_true", help=_("also write when each line is sung, as .lrc"))
+    parser.add_argument(
+        "--score",
+        type=float,
+        metavar="X",
+        help=_("also say how well each take fits its words; X from 0.01 to 1, lower reacts more strongly"),
+    )
     parser.add_argument("--json", action="store_true", help=_("print one JSON object a take"))
     parser.set_defaults(run=run)
 
@@ -59,11 +69,15 @@ def run(args: argparse.Namespace) -> int:
     request, thinking = request_from(args), thinking_from(args)
     if thinking is not None and not isinstance(request, TextToMusic):
         raise InvalidRequest("think", f"be left out of task {args.task}; it belongs to text2music", True)
+    if args.score is not None:
+        check_sensitivity(args.score)
     settings = settings_from(args)
     for made in _make(args, request, thinking, settings):
         print(json.dumps(made.row()) if args.json else made.file)
         if thinking is not None and not args.json:
             _tell_plan(made.take)
+        if made.score is not None and not args.json:
+            _tell_score(made.score)
     return 0
 
 
@@ -73,8 +87,9 @@ class Made:
 
     file: Path
     take: Take
-    lyric_times: Path | None
-    lyric_score: float | None
+    lyric_times: Path | None = None
+    lyric_score: float | None = None
+    score: Mapping[str, object] | None = None  # see studio.jobs.scoring.judge
 
     def row(self) -> dict[str, object]:
         """Return what --json prints."""
@@ -95,6 +110,8 @@ class Made:
             }
         if self.lyric_times is not None:
             row |= {"lrc": str(self.lyric_times), "lyric_score": self.lyric_score}
+        if self.score is not None:
+            row["score"] = dict(self.score)
         return row
 
 
@@ -113,6 +130,20 @@ def _tell_plan(take: Take) -> None:
         print(note, file=sys.stderr)
 
 
+def _tell_score(found: Mapping[str, object]) -> None:
+    """Print the whole, every field, how the lyrics are followed, and what could not be judged."""
+    rows: list[tuple[str, object]] = [] if found["score"] is None else [("score", found["score"])]
+    rows += _pairs(found.get("scores"))
+    rows += [(f"lyrics of {name}", dict(_pairs(one))["score"]) for name, one in _pairs(found.get("lyric_scores"))]
+    print("  " + ", ".join(f"{name} {value:.4f}" for name, value in rows))
+    for note in _list(found.get("score_notes")):
+        print(note, file=sys.stderr)
+
+
+def _pairs(value: object) -> list[tuple[str, object]]:
+    return list(value.items()) if isinstance(value, Mapping) else []
+
+
 def _list(value: object) -> list[object]:
     return value if isinstance(value, list) else []
 
@@ -129,6 +160,7 @@ def _make(args: argparse.Namespace, request: Request, thinking: Thinking | None,
         run=Run(progress),
     )
     check_rate(AudioFormat(args.format), engine.spec.sound.sample_rate)
+    planner = None
     if thinking is None or not isinstance(request, TextToMusic):
         takes = engine.generate(request, Run(progress))
     else:
@@ -141,8 +173,24 @@ def _make(args: argparse.Namespace, request: Request, thinking: Thinking | None,
         progress(Phase.SAVING, number, len(takes))
         path = args.out / f"{batch}-{number}-{take.seed}.{args.format}"
         write_audio(path, take.audio, take.sample_rate, AudioFormat(args.format))
-        made.append(_with_lyric_times(engine, path, take) if args.lrc else Made(path, take, None, None))
+        one = _with_lyric_times(engine, path, take) if args.lrc else Made(path, take)
+        made.append(one if args.score is None else replace(one, score=_score(args, settings, engine, planner, take)))
     return made
+
+
+def _score(
+    args: argparse.Namespace, settings: Settings, engine: Engine, planner: Planner | None, take: Take
+) -> Mapping[str, object]:
+    """Judge a take as the studio does; a language model is loaded for codes of one's own."""
+    from studio.jobs.scoring import judge  # brings the database's library with it
+
+    run = Run(PhaseLines())
+    reader = (lambda: load_lm(args, settings, run)) if planner is None else (lambda: planner)
+    listen = None if take.trace is None else partial(engine.score_lyrics, take)
+    try:
+        return judge(take.requested, take.effective, args.score, reader, listen, run)
+    except NotFound as error:  # the take itself is there
+        return {"score": None, "score_notes": [str(error)]}
 
 
 def _with_lyric_times(engine: Engine, path: Path, take: Take) -> Made:

@@ -259,10 +259,10 @@ def _check_weights(folder: Path, name: str) -> set[str]:
     """Return the tensor names of one safetensors file, or of an index and every shard it names."""
     index = folder / f"{name}.index.json"
     if not index.is_file():
-        return _check_safetensors(folder / name)
+        return tensor_names(folder / name)
     found: set[str] = set()
     for shard, expected in sorted(shards_of(index).items()):
-        names = _check_safetensors(folder / shard)
+        names = tensor_names(folder / shard)
         if missing := expected - names:
             raise CheckpointError(f"{folder / shard} lacks {len(missing)} tensors, the first is {min(missing)}")
         found |= names
@@ -282,8 +282,11 @@ def shards_of(index: Path) -> dict[str, set[str]]:
     return shards
 
 
-def _check_safetensors(file: Path) -> set[str]:
-    """Return the tensor names in `file`; opening it checks the header and that the data is complete."""
+def tensor_names(file: Path) -> set[str]:
+    """Return the tensor names in `file`; raises CheckpointError when it is missing, truncated or damaged.
+
+    Opening it checks the header and that the data is complete.
+    """
     if not file.is_file():
         raise CheckpointError(f"{file} is missing{_instead(file.parent)}")
     try:

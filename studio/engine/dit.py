@@ -116,7 +116,9 @@ class Velocity:
         missing = -self._frames % self._dit.patch_size
         joined = F.pad(joined, (0, 0, 0, missing))
         hidden: Tensor = self._dit.proj_in_conv(joined.transpose(1, 2))
-        return hidden.transpose(1, 2)
+        # Every tensor of the layers takes the layout of this one: transposed, they would be read against the grain and
+        # copied before each product, which took half of the time.
+        return hidden.transpose(1, 2).contiguous()
 
     def _modulations(self, projected: Tensor) -> tuple[Tensor, ...]:
         """What each layer `[6, H]` multiplies and adds: shift, gain and gate of its attention, then of its MLP.

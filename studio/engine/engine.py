@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,8 +22,8 @@ from studio.engine.finish import KEPT, finish
 from studio.engine.listening import audio_codes
 from studio.engine.loaded import CODES, CONDITION, DIT, TEXT, VAE, Loaded, bring
 from studio.engine.lora.adapters import Adapters
-from studio.engine.material import Material, read_material, reference_latents, source_latents
-from studio.engine.memory import decode_frames, things_to_try
+from studio.engine.material import Material, Tiling, read_material, reference_latents, source_latents
+from studio.engine.memory import decode_frames, encode_seconds, things_to_try
 from studio.engine.requests import INSTRUMENTAL, Output, Request
 from studio.engine.results import Take
 from studio.engine.run import Phase, Run
@@ -34,7 +34,7 @@ from studio.engine.score.tokens import lyric_tokens
 from studio.engine.setup import AUTO, Setup
 from studio.engine.snapshot import settings_of
 from studio.engine.tasks import Conditions, Repainted, chunk_mask, fit_mask, followed_latents, join_context
-from studio.engine.vae import decode, tiles
+from studio.engine.vae import decode, tiles, whole_frames
 from studio.errors import InvalidRequest, ModelNotReady
 
 
@@ -77,8 +77,8 @@ class Engine:
     def generate(self, request: Request, run: Run | None = None) -> list[Take]:
         """Make one take for each seed of `request`.
 
-        Raises InvalidRequest when this checkpoint can't do it, AudioError for audio that can't be used, ModelNotReady
-        after `unload`, Cancelled, SilentOutput, OutOfMemory.
+        Raises InvalidRequest when this checkpoint or the device's tier can't do it, AudioError for audio that can't be
+        used, ModelNotReady after `unload`, Cancelled, SilentOutput, OutOfMemory.
         """
         loaded = self._loaded
         material = read_material(request, self.spec)
@@ -143,8 +143,8 @@ class Engine:
     def to_codes(self, source: Path, run: Run | None = None) -> tuple[int, ...]:
         """Return the 5 Hz codes of an audio file; raises as `listening.audio_codes`, and OutOfMemory or Cancelled."""
         loaded, advice = self._loaded, things_to_try(self._loaded.attempt())
-        tile = _encoding(run or Run())
-        return within_memory(loaded.device, lambda: audio_codes(loaded, source, tile), advice)
+        tiling = self._tiling(run or Run())
+        return within_memory(loaded.device, lambda: audio_codes(loaded, source, tiling), advice)
 
     def time_lyrics(self, take: Take) -> Alignment:
         """Return when each line of a take of this engine is sung (LRC).
@@ -164,7 +164,7 @@ class Engine:
     def listen(self, material: Material, effective: Effective, run: Run) -> Tensor | None:
         """Return the source's latents `[1, T, C]`; None for a request without a source."""
         with self._loaded.using(VAE):
-            return source_latents(self._loaded.parts, self.spec, material, effective.frames, _encoding(run))
+            return source_latents(self._loaded.parts, self.spec, material, effective.frames, self._tiling(run))
 
     def encode(
         self, request: Request, material: Material, effective: Effective, source: Tensor | None, run: Run
@@ -172,7 +172,7 @@ class Engine:
         """Return what steers the DiT, once for the whole batch unless each take follows a reference of its own."""
         loaded, parts = self._loaded, self._loaded.parts
         with loaded.using(VAE):
-            references = reference_latents(parts, self.spec, material, _encoding(run))
+            references = reference_latents(parts, self.spec, material, self._tiling(run))
         with loaded.using(TEXT):
             texts = embed(parts.tokenizer, parts.text_encoder, [effective.prompt(request)])
             plain = self._plain_texts(request, effective, texts)
@@ -185,6 +185,11 @@ class Engine:
         with loaded.using(CONDITION):
             later = None if plain is None else self._conditions(plain, references, join_context(calm, mask))
             return self._conditions(texts, references, join_context(followed, mask), later)
+
+    def _tiling(self, run: Run) -> Tiling:
+        """Encode as much at once as memory allows; each tile is reported, as their number is not known before."""
+        seconds = encode_seconds(self._loaded.memory())
+        return Tiling(whole_frames(self.spec.sound, seconds), lambda tile: run.step(Phase.PREPARING, tile, tile + 1))
 
     def _plain_texts(self, request: Request, effective: Effective, texts: Texts) -> Texts | None:
         """Embed the prompt of the last steps, as long as the first one, when there is another."""
@@ -289,11 +294,6 @@ def _traced(take: Take) -> FinishedTake:
     if take.trace is None:
         raise InvalidRequest("lyrics", "not be empty to be timed or scored", take.requested.get("lyrics"))
     return take.trace
-
-
-def _encoding(run: Run) -> Callable[[int], None]:
-    """Report each tile of audio that is about to be encoded; their number is not known before."""
-    return lambda tile: run.step(Phase.PREPARING, tile, tile + 1)
 
 
 class _Stopwatch:

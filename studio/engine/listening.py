@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -10,7 +9,7 @@ import torch
 from studio.engine.audio.source import prepare_source
 from studio.engine.conditioning import silence
 from studio.engine.loaded import CODES, VAE, Loaded
-from studio.engine.material import Material, source_latents
+from studio.engine.material import Material, Tiling, source_latents
 from studio.engine.model_spec import ModelSpec
 from studio.errors import AudioError, InvalidRequest
 
@@ -23,7 +22,7 @@ def check_codes_known(spec: ModelSpec) -> None:
 
 
 @torch.inference_mode()
-def audio_codes(loaded: Loaded, source: Path, before_tile: Callable[[int], None]) -> tuple[int, ...]:
+def audio_codes(loaded: Loaded, source: Path, tiling: Tiling) -> tuple[int, ...]:
     """Return the codes of a file, five a second, a last piece of less than 200 ms filled with silence (engine.md 2.6).
 
     Raises InvalidRequest for a checkpoint without audio tokenizer, AudioError for a file that can't be read, lasts too
@@ -36,7 +35,7 @@ def audio_codes(loaded: Loaded, source: Path, before_tile: Callable[[int], None]
         raise AudioError(f"{source.name} is silent: there is nothing to turn into codes")
     frames = -(-heard.audio.shape[1] // spec.sound.hop_length)
     with loaded.using(VAE):
-        latents = source_latents(parts, spec, Material(source=heard.audio), frames, before_tile)
+        latents = source_latents(parts, spec, Material(source=heard.audio), frames, tiling)
     tokenizer = parts.audio_tokenizer
     if latents is None or tokenizer is None:
         raise ValueError(f"{spec.name} says it has an audio tokenizer and has none")

@@ -77,7 +77,9 @@ class Loaded:
         )
 
     def check_work(self, takes: int, duration: float) -> None:
-        """Raise OutOfMemory with the numbers when that many takes can't fit beside the weights."""
+        """Raise InvalidRequest beyond the device's tier, OutOfMemory when the takes can't fit beside the weights."""
+        memory = self.memory()
+        memory.tier.check(duration, takes, with_lm=False)
         work = Work(
             family=self.spec.family,
             wide=self.spec.wide,
@@ -86,7 +88,7 @@ class Loaded:
             width=self.parts.transformer.config["hidden_size"],
             number_bytes=self.parts.dtype.itemsize,
         )
-        check_memory(work, self.memory(), self.attempt(takes, duration))
+        check_memory(work, memory, self.attempt(takes, duration))
 
     def status(self) -> Mapping[str, object]:
         """Return everything a person wants to know of what is loaded, JSON-ready (product.md G-17)."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
@@ -19,12 +19,19 @@ from studio.engine.edits import Lego, Repaint, SourceRequest
 from studio.engine.model_spec import ModelSpec
 from studio.engine.requests import Request
 from studio.engine.tasks import fit
-from studio.engine.vae import encode, encode_chunk_frames
+from studio.engine.vae import encode
 
 if TYPE_CHECKING:  # takes eight seconds to import; only loader.py does
     from studio.engine.loader import Components
 
 POSTERIOR_SEED = 0  # the autoencoder's own noise; the same for every run, so that a take depends on its seed alone
+
+
+class Tiling(NamedTuple):
+    """How audio is encoded: so many frames at once, and who hears the number of each tile before its turn."""
+
+    frames: int
+    before: Callable[[int], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +82,7 @@ def read_material(request: Request, spec: ModelSpec) -> Material:
 
 
 def source_latents(
-    parts: Components, spec: ModelSpec, material: Material, frames: int, before_tile: Callable[[int], None]
+    parts: Components, spec: ModelSpec, material: Material, frames: int, tiling: Tiling
 ) -> Tensor | None:
     """Return the source's latents `[1, frames, C]` in the model's type, None without a source.
 
@@ -86,20 +93,17 @@ def source_latents(
     calm = silence(parts.condition_encoder, frames, parts.device)
     if is_silent(material.source):
         return calm
-    return fit(_encoded(parts, spec, material.source, before_tile), frames, calm)
+    return fit(_encoded(parts, spec, material.source, tiling), frames, calm)
 
 
-def reference_latents(
-    parts: Components, spec: ModelSpec, material: Material, before_tile: Callable[[int], None]
-) -> Tensor:
+def reference_latents(parts: Components, spec: ModelSpec, material: Material, tiling: Tiling) -> Tensor:
     """Return what the timbre encoder listens to, `[1 or takes, 750, C]`: without a reference it is silence."""
     if not material.references:
         return silence(parts.condition_encoder, spec.sound.frames(REFERENCE_SECONDS), parts.device)
-    return torch.cat([_encoded(parts, spec, audio, before_tile) for audio in material.references])
+    return torch.cat([_encoded(parts, spec, audio, tiling) for audio in material.references])
 
 
-def _encoded(parts: Components, spec: ModelSpec, audio: Audio, before_tile: Callable[[int], None]) -> Tensor:
+def _encoded(parts: Components, spec: ModelSpec, audio: Audio, tiling: Tiling) -> Tensor:
     generator = torch.Generator().manual_seed(POSTERIOR_SEED)
-    chunk = encode_chunk_frames(spec.sound, parts.device)
-    latents = encode(parts.vae, spec.sound, audio, chunk, generator, before_tile)
+    latents = encode(parts.vae, spec.sound, audio, tiling.frames, generator, tiling.before)
     return latents[None].to(parts.device, parts.dtype)

@@ -67,8 +67,8 @@ class AudioFormat(StrEnum):
     MP3 = "mp3"
     FLAC = "flac"
     WAV = "wav"
-    OPUS = "opus"
-    AAC = "aac"
+    OPUS = "opus"  # in Ogg pages
+    AAC = "aac"  # a bare stream (ADTS)
 
 
 def parse_key_scale(text: str) -> str:

@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from studio.engine.audio.shape import Audio
-from studio.engine.device import free_memory
 from studio.engine.model_spec import Sound, VaeClass
 from studio.errors import AudioError, SilentOutput
 
@@ -22,8 +21,6 @@ if TYPE_CHECKING:  # takes eight seconds to import; only loader.py does
 
 OVERLAP = 64  # frames a tile sees beyond its own on each side
 ENCODE_OVERLAP = 2.0  # seconds
-_ENCODE_CHUNK, _SMALL_ENCODE_CHUNK = 30.0, 15.0  # seconds
-_SMALL_MEMORY = 8.0  # free GB of CUDA memory; no such device counts as less
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,19 +33,13 @@ class Tile:
     window_end: int
 
 
-def encode_chunk_frames(sound: Sound, device: torch.device) -> int:
-    """Return how many frames to encode at once on `device`: 30 s, or 15 s where memory is small (engine.md 4.4)."""
-    free = free_memory(device)
-    seconds = _ENCODE_CHUNK if free is not None and free > _SMALL_MEMORY else _SMALL_ENCODE_CHUNK
-    return _whole_frames(sound, seconds)
-
-
 def encode_tiles(sound: Sound, samples: int, chunk: int) -> list[Tile]:
     """Cut the frames of `samples` samples into the windows `encode` works through, two seconds of overlap each."""
-    return tiles(samples // sound.hop_length, chunk, _whole_frames(sound, ENCODE_OVERLAP))
+    return tiles(samples // sound.hop_length, chunk, whole_frames(sound, ENCODE_OVERLAP))
 
 
-def _whole_frames(sound: Sound, seconds: float) -> int:
+def whole_frames(sound: Sound, seconds: float) -> int:
+    """Return how many frames `seconds` come to, at least one."""
     return max(1, round(seconds * sound.sample_rate / sound.hop_length))
 
 

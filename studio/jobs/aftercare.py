@@ -84,7 +84,7 @@ class Aftercare:
         start = perf_counter()
         from studio.engine.score.trace import load_trace  # needs torch, which is loaded by now
 
-        made = engine.time_lyrics(_remembered(take, load_trace(path, engine.device)))
+        made = engine.time_lyrics(remembered(take, load_trace(path, engine.device)))
         row = models.TimedLyrics(
             take_id=take.id,
             lrc=made.lrc,
@@ -196,8 +196,8 @@ def why_untimed(effective: Mapping[str, object]) -> str:
     return "what the lyrics of this take are timed from was not kept; generate it again with the same seeds"
 
 
-def _remembered(take: models.Take, trace: FinishedTake) -> Take:
-    """The engine times what it made; of this take only the trace is needed, not the sound."""
+def remembered(take: models.Take, trace: FinishedTake) -> Take:
+    """Return a stored take as the engine listens to it: only the trace is needed, not the sound."""
     return Take(
         audio=np.zeros((1, 1), np.float32),
         sample_rate=take.sample_rate,

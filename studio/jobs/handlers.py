@@ -17,9 +17,20 @@ from studio.jobs.queue import Queue
 from studio.jobs.repainted import proof
 from studio.jobs.resident import Resident
 from studio.jobs.resident_lm import ResidentLm
-from studio.jobs.spec import Adapt, Encode, Generate, Initialize, Measure, Mix, Replay, TimeLyrics, Write
+from studio.jobs.scoring import Scoring
+from studio.jobs.spec import (
+    Adapt,
+    Encode,
+    Generate,
+    Initialize,
+    Measure,
+    Mix,
+    Replay,
+    ScoreTake,
+    TimeLyrics,
+    Write,
+)
 from studio.jobs.writing import answer
-from studio.storage import models
 from studio.storage.artifacts import ArtifactStore
 from studio.storage.database import Database
 from studio.storage.times import Clock
@@ -41,7 +52,8 @@ class Handlers:
     ) -> None:
         self._resident = resident
         self._lm = lm
-        self._making = Making(resident, lm)
+        self._scoring = Scoring(resident=resident, lm=lm, artifacts=artifacts, database=database, clock=clock)
+        self._making = Making(resident, lm, self._scoring)
         self._keeping = Keeping(database, artifacts, queue, clock)
         self._aftercare = Aftercare(
             resident=resident,
@@ -71,6 +83,8 @@ class Handlers:
                 self._aftercare.measure(payload, lease, run)
             case TimeLyrics():
                 self._aftercare.time_lyrics(payload, lease, run)
+            case ScoreTake():
+                self._scoring.stored(payload, lease, run)
             case Replay():
                 self._aftercare.replay(payload, lease, run)
             case Mix():
@@ -98,11 +112,8 @@ class Handlers:
 
     def _write(self, payload: Write, lease: Lease, run: Run) -> None:
         found = answer(self._lm.require(payload.lm, run), payload.ask, run)
-        if payload.take_id:
-            found["take_id"] = payload.take_id
-        with lease.complete(found) as session:
-            if session.get(models.Take, payload.take_id) is not None:  # a scored take may be deleted meanwhile
-                session.merge(self._keeping.score_row(payload.take_id, found))
+        with lease.complete(found):
+            pass
 
     def _encode(self, payload: Encode, lease: Lease, run: Run) -> None:
         engine = self._resident.require(payload.model, run)

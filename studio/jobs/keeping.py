@@ -20,6 +20,7 @@ from studio.jobs.lease import Lease
 from studio.jobs.queue import Queue
 from studio.jobs.recovery import BATCHES
 from studio.jobs.repainted import Prove
+from studio.jobs.scoring import score_row
 from studio.jobs.sidecar import sidecar, tags_of
 from studio.jobs.spec import Generate, Measure, Mix, Payload, TimeLyrics
 from studio.storage import models
@@ -69,11 +70,6 @@ class Keeping:
             drafts = _write(takes, scores, folder, payload, self._form(lease), run, prove)
             self._store(drafts, payload, environment_of(payload.model, loaded), lease, perf_counter() - start)
 
-    def score_row(self, take_id: str, found: Facts) -> models.QualityScore:
-        """Return the row of a take's score."""
-        total = float(str(found["score"]))
-        return models.QualityScore(take_id=take_id, total=total, facts=found, created_at=self._clock())
-
     def _form(self, lease: Lease) -> Facts:
         with self._database.read() as session:
             batch = session.get(models.Batch, lease.batch_id)
@@ -101,7 +97,7 @@ class Keeping:
                 session.add(models.Waveform(take_id=row.id, peaks=outline(draft.take.audio)))
                 session.add(models.Environment(take_id=row.id, facts=environment))
                 if draft.score is not None:
-                    session.add(self.score_row(row.id, {**draft.score, "take_id": row.id}))
+                    session.add(score_row(row.id, {**draft.score, "take_id": row.id}, self._clock))
             self._follow_up(session, lease, [row.id for row, draft in zip(rows, drafts, strict=True) if draft.trace])
 
     def _follow_up(self, session: Session, lease: Lease, timeable: Sequence[str]) -> None:

@@ -12,12 +12,12 @@ from studio.engine.planned import generate_planned
 from studio.engine.requests import TextToMusic
 from studio.engine.results import Take
 from studio.engine.run import Run
-from studio.errors import Cancelled, LeaseLost, ModelNotReady, SilentOutput
+from studio.errors import Cancelled, LeaseLost, SilentOutput
 from studio.jobs.outcome import outcome
 from studio.jobs.resident import MusicEngine, Resident
 from studio.jobs.resident_lm import ResidentLm
+from studio.jobs.scoring import Scoring
 from studio.jobs.spec import Generate
-from studio.jobs.writing import answer, score_request
 from studio.storage.models import Facts
 
 SILENCE = 1e-5  # full scale = 1; about -100 dBFS
@@ -26,9 +26,10 @@ SILENCE = 1e-5  # full scale = 1; about -100 dBFS
 class Making:
     """From a request to finished takes; nothing is stored here."""
 
-    def __init__(self, resident: Resident, lm: ResidentLm) -> None:
+    def __init__(self, resident: Resident, lm: ResidentLm, scoring: Scoring) -> None:
         self._resident = resident
         self._lm = lm
+        self._scoring = scoring
 
     def make(self, payload: Generate, run: Run) -> list[Take]:
         """Return the finished takes of a request, none of them silent."""
@@ -62,10 +63,7 @@ class Making:
         return generate_planned(engine, writer, request, thinking, run)
 
     def _score(self, payload: Generate, sensitivity: float, take: Take, run: Run, found: list[Facts]) -> None:
-        request = score_request(take.requested, take.effective, sensitivity)
-        if payload.lm is None:
-            raise ModelNotReady("no language model is loaded")
-        found.append(answer(self._lm.require(payload.lm, run), request, run))
+        found.append(self._scoring.made(payload, sensitivity, take, run))
 
 
 def _refuse_silence(take: Take) -> None:

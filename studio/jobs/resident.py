@@ -11,7 +11,7 @@ from studio.engine.model_spec import ModelSpec
 from studio.engine.requests import Request
 from studio.engine.results import Take
 from studio.engine.run import Run
-from studio.engine.score.results import Alignment
+from studio.engine.score.results import Alignment, LyricScores
 from studio.engine.setup import Setup
 from studio.errors import Cancelled, LeaseLost, StudioError
 from studio.jobs.loading import setup_of
@@ -67,6 +67,9 @@ class MusicEngine(Protocol):
 
     def time_lyrics(self, take: Take) -> Alignment:
         """Say when the lines of a take are sung."""
+
+    def score_lyrics(self, take: Take) -> LyricScores:
+        """Say how well a take follows its lyrics, and how well noise would."""
 
     def status(self) -> Mapping[str, object]:
         """Say what is loaded and how."""

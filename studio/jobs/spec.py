@@ -8,6 +8,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import ClassVar, NotRequired, TypedDict, cast
 
+from studio.engine.lm.quality import check_sensitivity
 from studio.engine.lm.snapshot import Ask, AskKind, ask_from, ask_settings, kind_of
 from studio.engine.requests import AudioFormat, Request
 from studio.engine.setup import Setup, setup_from
@@ -26,7 +27,7 @@ class JobKind(StrEnum):
     CREATE_SAMPLE = AskKind.CREATE.value
     FORMAT = AskKind.FORMAT.value
     UNDERSTAND = AskKind.UNDERSTAND.value
-    SCORE = AskKind.SCORE.value
+    SCORE = "score"
     ENCODE = "encode"
     MEASURE = "measure"
     TIME_LYRICS = "time_lyrics"
@@ -97,11 +98,10 @@ class Adapt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Write:
-    """Ask the language model for words or a score."""
+    """Ask the language model for words."""
 
     lm: LanguageModel
     ask: Ask
-    take_id: str = ""  # the take a score is for
 
     @property
     def kind(self) -> JobKind:
@@ -138,6 +138,20 @@ class TimeLyrics:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ScoreTake:
+    """Say how well a take fits its words, by all that is stored with it: its codes, and how it looks at its lyrics."""
+
+    kind: ClassVar[JobKind] = JobKind.SCORE
+
+    take_id: str
+    sensitivity: float
+    lm: LanguageModel | None  # None: none is loaded, and the codes are not judged
+
+    def __post_init__(self) -> None:
+        check_sensitivity(self.sensitivity)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Replay:
     """Make the takes of one batch again and compare them with the stored ones."""
 
@@ -167,7 +181,7 @@ class Mix:
     model: str = "mixer"  # what made the take
 
 
-Payload = Generate | Initialize | Write | Encode | Adapt | Measure | TimeLyrics | Replay | Mix
+Payload = Generate | Initialize | Write | Encode | Adapt | Measure | TimeLyrics | ScoreTake | Replay | Mix
 
 
 class _Stored(TypedDict):
@@ -181,13 +195,12 @@ class _Stored(TypedDict):
     thinking: NotRequired[Mapping[str, object] | None]
     lm: NotRequired[Mapping[str, object] | None]
     score: NotRequired[float | None]
-    take_id: str
     source: str
 
 
 def pack(payload: Payload) -> Facts:
     """Return the JSON to store for `payload`."""
-    if isinstance(payload, Adapt | Measure | TimeLyrics | Replay):
+    if isinstance(payload, Adapt | Measure | TimeLyrics | ScoreTake | Replay):
         return asdict(payload)
     if isinstance(payload, Mix):
         parts = [{**asdict(part), "path": str(part.path)} for part in payload.parts]
@@ -196,7 +209,7 @@ def pack(payload: Payload) -> Facts:
         return {"model": payload.model, "source": str(payload.source)}
     lm = None if payload.lm is None else asdict(payload.lm)
     if isinstance(payload, Write):
-        return {"lm": lm, "request": ask_settings(payload.ask), "take_id": payload.take_id}
+        return {"lm": lm, "request": ask_settings(payload.ask)}
     if isinstance(payload, Initialize):
         setup = None if payload.setup is None else asdict(payload.setup)
         return {"model": payload.model, "setup": setup, "init_llm": payload.init_llm, "lm": lm}
@@ -226,7 +239,7 @@ def unpack(kind: str, facts: Facts) -> Payload:
         return readers[kind](stored)
     lm = _lm(stored)
     if kind in list(AskKind) and lm is not None:
-        return Write(lm=lm, ask=ask_from(AskKind(kind), stored["request"]), take_id=stored["take_id"])
+        return Write(lm=lm, ask=ask_from(AskKind(kind), stored["request"]))
     raise StudioError(f"this version of the studio can't do jobs of kind {kind!r}")
 
 
@@ -287,5 +300,8 @@ def language_model_from(stored: Mapping[str, object]) -> LanguageModel:
 _ABOUT_TAKES: Mapping[JobKind, Callable[[Facts], Payload]] = {
     JobKind.MEASURE: lambda facts: Measure(batch_id=str(facts["batch_id"])),
     JobKind.TIME_LYRICS: lambda facts: TimeLyrics(take_id=str(facts["take_id"])),
+    JobKind.SCORE: lambda facts: ScoreTake(
+        take_id=str(facts["take_id"]), sensitivity=float(str(facts["sensitivity"])), lm=_lm(cast(_Stored, facts))
+    ),
     JobKind.REPLAY: lambda facts: Replay(batch_id=str(facts["batch_id"])),
 }

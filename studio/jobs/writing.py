@@ -1,4 +1,4 @@
-"""Asks of the language model, answered as the JSON a job's row keeps."""
+"""Asks of the language model, answered as the JSON a job's row keeps; and what a take is scored by."""
 
 from __future__ import annotations
 
@@ -11,19 +11,13 @@ from studio.engine.lm.requests import UNKNOWN, CreateRequest, FormatRequest
 from studio.engine.lm.results import Description
 from studio.engine.lm.snapshot import Ask
 from studio.engine.run import Run
-from studio.errors import InvalidRequest
 from studio.jobs.resident_lm import LanguageWriter
 from studio.storage.models import Facts as Row
 
 
 def answer(writer: LanguageWriter, ask: Ask, run: Run) -> Row:
     """Return what came of an ask; raises what the Planner raises."""
-    status = writer.status()
-    own: Row = {"lm_backend_requested": status["lm_backend_requested"]}
-    if isinstance(ask, ScoreRequest):
-        model = {key: status[key] for key in ("lm_model", "lm_backend", "lm_notes")}
-        return {**own, **model, **quality_row(writer.score(ask, run)), "score_scale": ask.sensitivity}
-    own["seed"] = ask.seed
+    own: Row = {"lm_backend_requested": writer.status()["lm_backend_requested"], "seed": ask.seed}
     if isinstance(ask, CreateRequest):
         return {**own, **_words(writer.create(ask, run))}
     if isinstance(ask, FormatRequest):
@@ -31,16 +25,23 @@ def answer(writer: LanguageWriter, ask: Ask, run: Run) -> Row:
     return {**own, **_words(writer.understand(ask, run))}
 
 
-def score_request(requested: Mapping[str, object], effective: Mapping[str, object], sensitivity: float) -> ScoreRequest:
-    """Return what a take is scored by, only from what was stored with it (product.md 2.5).
+def used_model(writer: LanguageWriter) -> Row:
+    """Return which language model reads, by which backend, and why by another than asked."""
+    status = writer.status()
+    return {key: status[key] for key in ("lm_model", "lm_backend", "lm_backend_requested", "lm_notes")}
 
-    The facts are the model's where it chose them and else the user's. Raises InvalidRequest for a take without codes.
+
+def score_request(
+    requested: Mapping[str, object], effective: Mapping[str, object], sensitivity: float
+) -> ScoreRequest | None:
+    """Return what a take is scored by, only from what was stored with it (product.md 2.5); None without codes.
+
+    The facts are the model's where it chose them and else the user's.
     """
     stored, asked = Stored(effective), Stored(requested)
     codes = cast(list[int], effective.get("audio_codes") or [])
     if not codes:
-        rule = "be in a take that is scored; this one was made without Think and without codes of your own"
-        raise InvalidRequest("audio_codes", rule, [])
+        return None
     duration, bpm = stored.number("cot_duration") or asked.number("duration"), stored.number("bpm")
     language = stored.text("vocal_language")
     return ScoreRequest(

@@ -72,7 +72,7 @@ class ToCodes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Score:
-    """How well a take's codes fit its stored caption, lyrics and facts; lower sensitivity reacts more strongly."""
+    """How well a take fits its stored caption, lyrics and facts; lower sensitivity reacts more strongly."""
 
     take_id: str
     sensitivity: float = 0.5  # 0.01 to 1
@@ -94,8 +94,9 @@ class Written:
     language: str | None = None
     instrumental: bool | None = None
     codes: str | None = None  # text for the codes box
-    score: float | None = None  # 0 to 1
+    score: float | None = None  # 0 to 1, of the codes; None also for a score of a take without codes
     scores: Mapping[str, float] = field(default_factory=dict)  # by part: caption, lyrics, bpm, keyscale, …
+    lyric_scores: Mapping[str, float] = field(default_factory=dict)  # how lyrics are followed: by the take, by noise
     notes: tuple[str, ...] = ()  # what the user should know, such as "the text was cut after 2560 tokens"
     effective: Mapping[str, object] = field(default_factory=dict)  # seed, model and backend used, and everything else
 
@@ -141,6 +142,8 @@ def written_from(effective: Mapping[str, object]) -> Written:
     lyrics, bpm, flag = stored.text("lyrics"), stored.number("bpm"), effective.get("instrumental")
     if flag is None and lyrics is not None and sung_lyrics(lyrics, False) == INSTRUMENTAL:
         flag = True
+    lyric_scores = cast(dict[str, dict[str, float]], effective.get("lyric_scores", {}))
+    missing = cast(list[str], effective.get("score_notes", []))
     return Written(
         caption=stored.text("caption"),
         lyrics=lyrics,
@@ -153,7 +156,8 @@ def written_from(effective: Mapping[str, object]) -> Written:
         codes=stored.text("audio_codes"),
         score=stored.number("score"),
         scores=cast(dict[str, float], effective.get("scores", {})),
-        notes=tuple(cast(list[str], effective.get("lm_notes", []))),
+        lyric_scores={name: one["score"] for name, one in lyric_scores.items()},
+        notes=tuple(dict.fromkeys((*cast(list[str], effective.get("lm_notes", [])), *missing))),
         effective=effective,
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, Select, and_, func, or_, select
+from sqlalchemy import ColumnElement, Select, and_, exists, func, or_, select
 from sqlalchemy.orm import Session
 
 from studio.engine.requests import Task
@@ -14,7 +14,7 @@ from studio.services.generation import Generation
 from studio.services.library.origins import Parent, copied
 from studio.services.views import JobState
 from studio.storage.database import Database
-from studio.storage.models import Batch, Job
+from studio.storage.models import Batch, Entry, Job
 from studio.storage.states import Role
 
 AHEAD = -1  # the priority of a batch nobody asked for yet
@@ -110,7 +110,8 @@ class Results:
     def _done(self) -> Select[Batch]:
         made = and_(Job.batch_id == Batch.id, Job.kind == JobKind.GENERATE, Job.state == JobState.DONE)
         mine = Batch.user_id == self._user_id, Batch.task == Task.TEXT2MUSIC.value
-        return select(Batch).join(Job, made).where(*mine)
+        there = exists().where(Entry.batch_id == Batch.id, Entry.deleted_at.is_(None))  # not all in the trash
+        return select(Batch).join(Job, made).where(*mine, there)
 
     def _ahead_jobs(self) -> Select[Job]:
         return select(Job).where(Job.user_id == self._user_id, Job.kind == JobKind.GENERATE, Job.priority < 0)

@@ -8,9 +8,10 @@ from sqlalchemy.orm import joinedload
 
 from studio.engine.requests import MAX_DURATION, MIN_DURATION
 from studio.errors import InvalidRequest, NotFound
+from studio.jobs.aftercare import trace_key, why_untimed
 from studio.jobs.queue import Queue
-from studio.jobs.spec import Encode, JobKind, Write
-from studio.jobs.writing import score_request
+from studio.jobs.scoring import NO_CODES
+from studio.jobs.spec import Encode, JobKind, ScoreTake, Write
 from studio.services.asks import (
     Ask,
     CreateSample,
@@ -67,9 +68,10 @@ class Writing:
         """Store a job and return its id.
 
         Raises InvalidRequest naming field, rule and value, ModelNotReady with the reason when the language model (for
-        ToCodes: the checkpoint) is not loaded, NotFound for a take or file that is not there. Nothing is stored then.
+        ToCodes: the checkpoint) is not loaded, NotFound for a take or file that is not there and for a take that has
+        nothing to score. Nothing is stored then.
         """
-        payload = self._encode(ask) if isinstance(ask, ToCodes) else self._write(ask)
+        payload = self._payload(ask)
         with self._database.write() as session:
             job_id = self._queue.submit(session, payload, user_id=self._user_id)
         self._wake()
@@ -92,12 +94,22 @@ class Writing:
             score = session.get(QualityScore, take_id)
         return None if score is None else written_from(score.facts)
 
-    def _write(self, ask: CreateSample | Format | Understand | Score) -> Write:
+    def _payload(self, ask: Ask) -> Encode | ScoreTake | Write:
+        if isinstance(ask, ToCodes):
+            return self._encode(ask)
         if isinstance(ask, Score):
-            take = self._take(ask.take_id)
-            scored = score_request(take.requested, take.effective, ask.sensitivity)
-            return Write(lm=self._models.ready_lm(), ask=scored, take_id=ask.take_id)
+            return self._score(ask)
         return Write(ask=words_request(ask, self._longest()), lm=self._models.ready_lm())
+
+    def _score(self, ask: Score) -> ScoreTake:
+        """A take with lyrics can be scored without a language model; the score says what is missing."""
+        take = self._take(ask.take_id)
+        codes, lyrics = bool(take.effective.get("audio_codes")), self._artifacts.path(trace_key(take.key)).is_file()
+        if not codes and not lyrics:
+            raise NotFound(f"{NO_CODES}; {why_untimed(take.effective)}")
+        needed = codes and (not lyrics or self._models.status().lm.ready)
+        lm = self._models.ready_lm() if needed else None
+        return ScoreTake(take_id=take.id, sensitivity=ask.sensitivity, lm=lm)
 
     def _encode(self, ask: ToCodes) -> Encode:
         path = self._artifacts.path(ask.source) if isinstance(ask.source, str) else ask.source

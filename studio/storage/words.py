@@ -119,9 +119,10 @@ def _fts5(wanted: Sequence[Term], user_id: str | None) -> str:
     def one(term: Term) -> str:
         return f'"{" ".join(term.words)}"' + (" *" if term.open_end else "")
 
-    owner = f'owner : "{_owner(user_id)}"' if user_id else 'owner : "u" *'
+    owner = f'owner : "{_owner(user_id)}"' if user_id else ""
     kept = " AND ".join(one(term) for term in wanted if not term.excluded)
-    query = f"{owner} AND {{{' '.join(WEIGHTS)}}} : ({kept})" if kept else owner
+    texts = f"{{{' '.join(WEIGHTS)}}} : ({kept})" if kept else ""
+    query = " AND ".join(part for part in (owner, texts) if part) or 'owner : "u" *'  # everything, to leave out from
     left_out = " OR ".join(one(term) for term in wanted if term.excluded)
     return f"({query}) NOT ({left_out})" if left_out else query
 

@@ -8,9 +8,10 @@ from studio.services.views import BatchView, JobState, ModelView
 from studio.ui import fields, jobs
 from studio.ui.fields import FIELDS
 from studio.ui.history import bin as trash
-from studio.ui.history import picking, shelf
+from studio.ui.history import particulars, picking, shelf
+from studio.ui.history.looking import TASKS
 from studio.ui.runtime import studio
-from studio.ui.text import _, moment, plain, plural, seconds, snippet
+from studio.ui.text import _, moment, plain, plural, snippet
 
 PAGE = 10
 TRAIL = "history.trail"  # the batch ids after which the pages on the way here began
@@ -68,7 +69,8 @@ def head(batch: BatchView) -> None:
         st.markdown(f"**{name}**", width="content")
         jobs.badge(batch.state)
     count = plural("{n} take", "{n} takes", len(batch.takes)) if batch.takes else _("no takes")
-    st.caption(" · ".join([moment(batch.created_at), plain(batch.model), count]))
+    task = _(TASKS[batch.task]) if batch.task in TASKS else plain(batch.task)
+    st.caption(" · ".join([moment(batch.created_at), task, plain(batch.model), count]))
     if batch.state == JobState.FAILED:
         st.error(
             _("This batch failed: {reason}").format(reason=plain(batch.error or _("no reason was recorded"))),
@@ -80,31 +82,43 @@ def full(batch: BatchView, model: ModelView | None) -> None:
     """Draw a batch with players, complete settings and both ways to use them again."""
     with st.container(border=True, key=f"batch.{batch.id}"):
         head(batch)
-        first = batch.takes[0].id if batch.takes else ""
         shelf.takes(batch.takes, model, with_head=False)
         with st.expander(_("Settings")):
             _settings(batch)
         if batch.takes:
             with st.expander(_("Batch Results & Generation Details")):
-                _details(batch)
+                particulars.draw(batch)
+                st.button(
+                    _("Move this batch to the trash"),
+                    key=f"trash.{batch.id}",
+                    icon=":material/delete:",
+                    on_click=picking.put_away,
+                    args=[[take.id for take in batch.takes]],
+                )
         elif batch.state in _ENDED:
             trash.forget(batch.id)
-        with st.container(horizontal=True):
-            again = st.button(
-                _("Apply These Settings to UI"),
-                key=f"apply.{batch.id}",
-                on_click=fields.apply,
-                args=[dict(batch.form), model, (), first],
-                icon=":material/input:",
-                help=_("Fill the Generate form exactly as it was for this batch."),
-            )
-            same = bool(batch.takes) and st.button(
-                _("Apply with the same seeds"),
-                key=f"repeat.{batch.id}",
-                on_click=fields.apply,
-                args=[dict(batch.form), model, [take.seed for take in batch.takes], first],
-                help=_("The same form with the seeds that were used, to make these very takes again."),
-            )
+        ways_back(batch, model)
+
+
+def ways_back(batch: BatchView, model: ModelView | None) -> None:
+    """Draw both buttons that fill the form from a batch."""
+    first = batch.takes[0].id if batch.takes else ""
+    with st.container(horizontal=True):
+        again = st.button(
+            _("Apply These Settings to UI"),
+            key=f"apply.{batch.id}",
+            on_click=fields.apply,
+            args=[dict(batch.form), model, (), first],
+            icon=":material/input:",
+            help=_("Fill the Generate form exactly as it was for this batch."),
+        )
+        same = bool(batch.takes) and st.button(
+            _("Apply with the same seeds"),
+            key=f"repeat.{batch.id}",
+            on_click=fields.apply,
+            args=[dict(batch.form), model, [take.seed for take in batch.takes], first],
+            help=_("The same form with the seeds that were used, to make these very takes again."),
+        )
     if again or same:
         st.switch_page("pages/generate.py")
 
@@ -121,21 +135,3 @@ def _settings(batch: BatchView) -> None:
         if text := str(batch.form.get(name, "")):
             st.caption(fields.label(name))
             st.code(text, language=None, wrap_lines=True)
-
-
-def _details(batch: BatchView) -> None:
-    """Repeat what the batch took, and hand out its files."""
-    ids = [take.id for take in batch.takes]
-    st.link_button(_("Download this batch as zip"), picking.address(studio().library.zip_link(ids)))
-    walls = [take.timings.get("wall", take.timings.get("total", 0.0)) for take in batch.takes]
-    st.caption(_("{n} takes, {mean} each on average").format(n=len(walls), mean=seconds(max(walls) / len(walls))))
-    names = dict.fromkeys(name for take in batch.takes for name in take.timings)
-    lines = [f"{plain(name)}: **{plain(seconds(batch.takes[0].timings.get(name, 0.0)))}**" for name in names]
-    st.markdown("  \n".join(lines))
-    st.button(
-        _("Move this batch to the trash"),
-        key=f"trash.{batch.id}",
-        icon=":material/delete:",
-        on_click=picking.put_away,
-        args=[ids],
-    )

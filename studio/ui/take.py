@@ -15,7 +15,7 @@ from studio.ui.runtime import studio
 from studio.ui.text import Colour, _, moment, plain, seconds, snippet
 
 NEARBY = 12  # batches
-_TIMES = {
+TIMES = {
     "plan": N_("LM phase 1: metadata"),
     "codes": N_("LM phase 2: codes"),
     "encode": N_("Encoders"),
@@ -75,7 +75,7 @@ def settings(take: TakeView) -> None:
 
 def timings(take: TakeView, known: TakeDetails) -> None:
     """Draw what took how long."""
-    rows = [(_TIMES.get(name, name), value) for name, value in take.timings.items()]
+    rows = [(TIMES.get(name, name), value) for name, value in take.timings.items()]
     if known.lyrics:
         rows.append((N_("Lyric times"), known.lyrics.seconds))
     lines = [f"| {_('Step')} | {_('Time')} |", "| --- | --- |"]

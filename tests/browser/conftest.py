@@ -41,6 +41,7 @@ class Server:
     model: Path
     port: int
     script: Path = ROOT / "app.py"
+    options: tuple[str, ...] = ()  # more of them
     process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -63,7 +64,7 @@ class Server:
         }
         with (self.data / "server.log").open("wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, str(self.script), "--config", name, "--port", str(self.port)],
+                [sys.executable, str(self.script), "--config", name, "--port", str(self.port), *self.options],
                 env=environment,
                 stdout=log,
                 stderr=subprocess.STDOUT,

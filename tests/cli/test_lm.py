@@ -90,6 +90,70 @@ def test_a_take_that_thinks_shows_plan_codes_and_both_phases(
     assert any(line.startswith("  50 codes; facts ") for line in shown)
 
 
+def test_takes_are_scored_where_they_can_be(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = tmp_path / "words.txt"
+    words.write_text("[Verse]\nhello")
+    asked = ("generate", "--model", "tiny-40", "--caption", "x", "--duration", "10", "--steps", "2", "--seeds", "3")
+    scored = (*asked, "--format", "wav", "--out", str(tmp_path), "--score", "0.1")
+    (row,) = rows(capsys, *scored, "--think", "--no-cot-caption", "--lyrics-file", str(words))
+    score = row["score"]
+    assert 0 <= score["score"] <= 1  # type: ignore[index,operator]
+    assert {"caption", "lyrics", "bpm", "keyscale"} <= set(score["scores"])  # type: ignore[index,call-overload]
+    assert (score["score_scale"], score["lm_model"]) == (0.1, NAME)  # type: ignore[index]
+    assert set(score["lyric_scores"]) == {"noise", "take"} or score["score_notes"]  # type: ignore[index,call-overload]
+    (bare,) = rows(capsys, *scored)
+    assert "no codes to judge" in bare["score"]["score_notes"][0]  # type: ignore[index]
+    assert main([*scored[:-1], "2"]) == 2
+    assert "score_scale must be from 0.01 to 1, got 2" in capsys.readouterr().err
+
+
+def test_the_servers_command_is_shown_and_a_missing_vllm_said(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["lm-server", "--port", "99", "--rows", "6", "--show"]) == 0
+    shown = capsys.readouterr().out
+    assert f"--served-model-name={NAME} --host=127.0.0.1 --port=99" in shown
+    assert "--max-num-seqs=6" in shown
+    monkeypatch.setattr("studio.cli.lm_server.find_spec", lambda name: None)
+    assert main(["lm-server", NAME]) == 1
+    assert "vllm isn't installed; install it with: pip install" in capsys.readouterr().err
+    became: list[tuple[str, str | None]] = []
+
+    def become(file: str, arguments: list[str], environment: dict[str, str]) -> None:
+        became.append((file, environment.get("VLLM_API_KEY")))
+        raise SystemExit
+
+    monkeypatch.setattr("studio.cli.lm_server.find_spec", lambda name: True)
+    monkeypatch.setattr("os.execvpe", become)
+    monkeypatch.delenv("VLLM_API_KEY", raising=False)
+    monkeypatch.delenv("STUDIO_LM_API_KEY", raising=False)
+    for key, said in (("", True), ("secret", False)):
+        if key:
+            monkeypatch.setenv("STUDIO_LM_API_KEY", key)
+        with pytest.raises(SystemExit):
+            main(["lm-server", "--host", "0.0.0.0"])
+        assert ("There is no key" in capsys.readouterr().err) is said
+    assert became == [("env", None), ("env", "secret")]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("hello <|audio_code_1|>", "character 1 starts something else, got 'hello'"),
+        ("<|audio_code_1|> <|audio_code_99999|>", "codes must be whole numbers from 0 to 63999, got 99999"),
+        ("1, x", "codes must be whole numbers with commas between"),
+        ("", "audio_codes must not be empty"),
+    ],
+)
+def test_codes_that_are_none_are_shown(
+    tmp_path: Path, text: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "codes.txt"
+    file.write_text(text)
+    assert main(["lm", "understand", str(file)]) == 2
+    assert message in capsys.readouterr().err
+
+
 def test_a_backend_that_can_not_be_used_is_named_or_replaced_as_allowed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

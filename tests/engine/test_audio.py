@@ -46,36 +46,31 @@ def test_what_was_read_is_written_again_without_loss(music: Audio, tmp_path: Pat
     assert soundfile.read(tmp_path / "first")[0].tobytes() == soundfile.read(tmp_path / "second")[0].tobytes()
 
 
-def test_mp3_keeps_length_and_sound(music: Audio, tmp_path: Path) -> None:
-    write_audio(tmp_path / "a.mp3", music, RATE, AudioFormat.MP3)
-    audio, rate = read_audio(tmp_path / "a.mp3")
-    assert rate == RATE
+@pytest.mark.parametrize(
+    ("audio_format", "late"), [(AudioFormat.MP3, 0), (AudioFormat.OPUS, 0), (AudioFormat.AAC, 1024)]
+)
+def test_compressed_formats_keep_length_and_sound(
+    music: Audio, tmp_path: Path, audio_format: AudioFormat, late: int
+) -> None:
+    """A bare AAC stream has no place to say how many samples its encoder put in front."""
+    file = tmp_path / f"a.{audio_format}"
+    write_audio(file, music, RATE, audio_format)
+    audio, rate = read_audio(file)
+    assert (rate, audio.shape[0]) == (RATE, 2)
     assert abs(audio.shape[1] / rate - SECONDS) < 0.1
-    middle = slice(RATE, 2 * RATE)
-    assert np.corrcoef(audio[0, middle], music[0, middle])[0, 1] > 0.99
+    heard = audio[0, RATE + late : 2 * RATE + late]
+    assert np.corrcoef(heard, music[0, RATE : 2 * RATE])[0, 1] > 0.99
 
 
-def test_opus_and_aac_keep_length_and_sound(music: Audio, tmp_path: Path) -> None:
-    for kind, most in ((AudioFormat.OPUS, 0.01), (AudioFormat.AAC, 0.1)):  # aac has frames of 1024 and one before
-        file = tmp_path / f"a.{kind}"
-        write_audio(file, music, RATE, kind)
-        audio, rate = read_audio(file)
-        assert rate == RATE
-        assert abs(audio.shape[1] / rate - SECONDS) < most
-        spectrum = np.abs(np.fft.rfft(audio[0, RATE : 2 * RATE]))
-        assert abs(int(spectrum.argmax()) - 440) <= 1
-        assert 0.7 < peak(audio) <= 1
+@pytest.mark.parametrize("audio_format", [AudioFormat.MP3, AudioFormat.OPUS, AudioFormat.AAC])
+def test_a_rate_that_a_format_does_not_know_is_refused(music: Audio, tmp_path: Path, audio_format: AudioFormat) -> None:
+    with pytest.raises(AudioError, match=f"{audio_format} has no sample rate of 2400 Hz"):
+        write_audio(tmp_path / "a", music, 2400, audio_format)
 
 
-def test_opus_and_aac_refuse_rates_they_do_not_know(music: Audio, tmp_path: Path) -> None:
-    for kind in (AudioFormat.OPUS, AudioFormat.AAC):
-        with pytest.raises(AudioError, match=f"{kind} has no sample rate of 2400 Hz"):
-            write_audio(tmp_path / "a", music, 2400, kind)
-
-
-def test_mp3_refuses_a_rate_it_does_not_know(music: Audio, tmp_path: Path) -> None:
-    with pytest.raises(AudioError, match="mp3 has no sample rate of 2400 Hz"):
-        write_audio(tmp_path / "a.mp3", music, 2400, AudioFormat.MP3)
+def test_aac_has_one_or_two_channels(tmp_path: Path) -> None:
+    with pytest.raises(AudioError, match="one or two channels, got 3"):
+        write_audio(tmp_path / "a.aac", np.zeros((3, RATE), np.float32), RATE, AudioFormat.AAC)
     assert list(tmp_path.iterdir()) == []
 
 

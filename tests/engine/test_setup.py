@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 from studio.engine.engine import Engine
+from studio.engine.memory import DeviceMemory
 from studio.engine.requests import TextToMusic
+from studio.engine.run import Run
 from studio.engine.sampling import Sampling
 from studio.engine.setup import Attention, Quantization, Setup
 from studio.errors import InvalidRequest, OutOfMemory
@@ -47,12 +49,29 @@ def test_offloading_changes_nothing_but_the_places(turbo_path: Path, engine: Eng
     assert kept._loaded.residency.on_device() == frozenset()
 
 
-def test_more_takes_than_fit_are_refused_with_numbers_and_the_next_run_works(turbo_path: Path) -> None:
-    setup = replace(CPU, max_vram_gb=1.51, offload=False, quantization=Quantization.NONE)
-    engine = Engine.load(turbo_path, setup=setup)
+def test_more_takes_than_fit_are_refused_with_numbers_and_the_next_run_works(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    crowded = DeviceMemory(kind="cpu", total=16.0, free=1.51)
+    monkeypatch.setattr("studio.engine.loaded.memory_of", lambda _device, _limit=None, held=0.0: crowded)
     with pytest.raises(OutOfMemory, match=r"8 takes of 600 seconds need about .* GB .* try a smaller batch than 8"):
         engine.generate(replace(REQUEST, seeds=tuple(range(8)), duration=600.0))
     assert engine.generate(REQUEST)
+
+
+def test_limits_of_the_tier_hold_and_a_request_within_them_works(turbo_path: Path) -> None:
+    small = Engine.load(turbo_path, setup=replace(CPU, max_vram_gb=4.0))
+    with pytest.raises(InvalidRequest, match=r"batch_size must be at most 1 on devices of tier 1 .*, got 2"):
+        small.generate(replace(REQUEST, seeds=(1, 2)))
+    with pytest.raises(InvalidRequest, match=r"duration must be at most 360 on devices of tier 1 .*, got 400"):
+        small.generate(replace(REQUEST, duration=400.0))
+    assert small.generate(REQUEST)
+
+
+def test_a_played_size_sets_how_much_is_encoded_at_once(turbo_path: Path) -> None:
+    sizes = {limit: Engine.load(turbo_path, setup=replace(CPU, max_vram_gb=limit)) for limit in (8.0, 24.0)}
+    rate = sizes[8.0].spec.sound.sample_rate / sizes[8.0].spec.sound.hop_length
+    assert {limit: one._tiling(Run()).frames / rate for limit, one in sizes.items()} == {8.0: 15.0, 24.0: 30.0}
 
 
 @pytest.mark.parametrize(

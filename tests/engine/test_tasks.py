@@ -13,6 +13,7 @@ from studio.engine.audio.shape import Audio
 from studio.engine.edits import Complete, Cover, Extract, Lego, Repaint, RepaintMode, SourceRequest
 from studio.engine.engine import Engine
 from studio.engine.listening import audio_codes
+from studio.engine.material import Tiling
 from studio.engine.requests import Output, Request, TextToMusic, Track
 from studio.engine.run import Run
 from studio.engine.sampling import Guidance, Method, Retake, Sampling, Solver, WaveletCorrection
@@ -184,7 +185,7 @@ def test_audio_that_can_not_become_codes_is_explained(engine: Engine, small: Eng
         small.to_codes(tmp_path / "nowhere.wav")
     bare = replace(engine._loaded, spec=replace(engine.spec, codes=False))
     with pytest.raises(InvalidRequest, match="model must be one with an audio tokenizer"):
-        audio_codes(bare, silent, lambda tile: None)
+        audio_codes(bare, silent, Tiling(100, lambda tile: None))
 
 
 def test_a_reference_changes_the_timbre_and_not_the_batch_rule(engine: Engine, song: Path, tmp_path: Path) -> None:

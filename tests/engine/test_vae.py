@@ -12,7 +12,7 @@ from studio.engine.audio.shape import Audio, level
 from studio.engine.engine import Engine
 from studio.engine.model_spec import Sound, VaeClass
 from studio.engine.spectral import SpectralAutoencoder
-from studio.engine.vae import Tile, decode, encode, encode_chunk_frames, encode_tiles, tiles
+from studio.engine.vae import Tile, decode, encode, encode_tiles, tiles, whole_frames
 from studio.errors import AudioError, Cancelled
 
 SPECTRAL = Sound(vae_class=VaeClass.SPECTRAL, sample_rate=24000, hop_length=960, channels=2, latent_channels=64)
@@ -168,8 +168,5 @@ def test_encoding_says_which_tile_comes_next_and_can_be_stopped(engine: Engine) 
     assert len(encode_tiles(sound, audio.shape[1], 16)) == 25
 
 
-def test_the_encoders_tile_follows_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert encode_chunk_frames(SPECTRAL, torch.device("cpu")) == 375
-    for free, frames in ((30.0, 750), (6.0, 375)):
-        monkeypatch.setattr("studio.engine.vae.free_memory", lambda _device, free=free: free)
-        assert encode_chunk_frames(SPECTRAL, torch.device("cuda")) == frames
+def test_seconds_come_to_whole_frames() -> None:
+    assert [whole_frames(SPECTRAL, seconds) for seconds in (15.0, 30.0, 0.001)] == [375, 750, 1]

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import importlib.util
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from studio.engine.lm.quality import ScoreRequest
 from studio.engine.lm.requests import CreateRequest, FormatRequest, UnderstandRequest
 from studio.engine.requests import AudioFormat, Metas, TextToMusic
 from studio.engine.thinking import Thinking
 from studio.errors import BackendError, CheckpointError, InvalidRequest, StudioError
 from studio.jobs.presence import best_worker
-from studio.jobs.spec import Encode, Generate, Initialize, LanguageModel, Payload, Write, pack, unpack
+from studio.jobs.spec import Encode, Generate, Initialize, LanguageModel, Payload, ScoreTake, Write, pack, unpack
 from studio.storage.states import JobState, WorkerState
+from tests.engine.lm.tiny import save_lm
 from tests.jobs.fakes import Garage, song
 from tests.jobs.shop import Shop
 from tests.jobs.test_worker import ENDED, _serving
@@ -32,7 +34,6 @@ ASKS = [
     CreateRequest(query="rain", seed=3),
     FormatRequest(caption="rock", metas=Metas(bpm=120), duration=30.0, seed=1),
     UnderstandRequest(codes=(1, 2)),
-    ScoreRequest(codes=(1, 2), caption="rock"),
 ]
 
 
@@ -53,7 +54,9 @@ def finish(shop: Shop, desk: Desk, *payloads: Payload, garage: Garage | None = N
         Initialize(model="fake", init_llm=True, lm=LM),
         Initialize(model="fake", init_llm=False),
         Encode(model="fake", source=Path("/tmp/a.wav")),
-        *(Write(lm=LM, ask=ask, take_id="t") for ask in ASKS),
+        *(Write(lm=LM, ask=ask) for ask in ASKS),
+        ScoreTake(take_id="t", sensitivity=0.2, lm=LM),
+        ScoreTake(take_id="t", sensitivity=1, lm=None),
     ],
 )
 def test_a_payload_survives_its_row(payload: Payload) -> None:
@@ -109,14 +112,13 @@ def test_cancel_while_it_thinks(shop: Shop, phase: int) -> None:
     assert shop.takes() == []
 
 
-def test_words_and_scores_are_kept_in_the_jobs_row(shop: Shop) -> None:
+def test_words_are_kept_in_the_jobs_row(shop: Shop) -> None:
     desk = Desk()
-    created, formatted, heard, scored = finish(shop, desk, *(Write(lm=LM, ask=ask, take_id="") for ask in ASKS))
-    effective = {job_id: shop.job(job_id).effective or {} for job_id in (created, formatted, heard, scored)}
+    created, formatted, heard = finish(shop, desk, *(Write(lm=LM, ask=ask) for ask in ASKS))
+    effective = {job_id: shop.job(job_id).effective or {} for job_id in (created, formatted, heard)}
     assert (effective[created]["caption"], effective[created]["seed"]) == (CAPTION, 3)
     assert (effective[formatted]["bpm"], effective[formatted]["duration"]) == (120, 30)
     assert (effective[heard]["bpm"], effective[heard]["lyrics"]) == (1, "[Instrumental]")
-    assert (effective[scored]["score"], effective[scored]["scores"]) == (0.7, {"caption": 0.75, "bpm": 0.5})
     assert {effective[job_id]["lm_backend_requested"] for job_id in effective} == {"vllm"}
     assert len(desk.built) == 1
     assert shop.job(created).kind == "create_sample"
@@ -180,3 +182,28 @@ def test_auto_without_any_language_model_says_so(shop: Shop) -> None:
             return row is not None and "no usable language model" in str(row.loaded.get("lm"))
 
         until(failed)
+
+
+@pytest.mark.slow
+def test_vllm_that_is_not_there_is_said_and_replaced_only_when_allowed(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The real planner, as Initialize and Generate reach it; what was used instead is in the row and in the take."""
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *more: None if name == "vllm" else find(name, *more))
+    name = save_lm(shop.settings.models_dir / "acestep-5Hz-lm-tiny", bare=False).name
+    strict = LanguageModel(name=name, backend="vllm", device="cpu")
+    allowed = replace(strict, fallback=True)
+    asked = [Initialize(model="fake", init_llm=True, lm=lm) for lm in (strict, allowed)]
+    think = replace(THINK, thinking=Thinking(codes=False, caption=False), lm=allowed)
+    job_ids = [shop.submit(payload) for payload in (*asked, think)]
+    with _serving(shop.worker(Garage())):
+        until(lambda: all(shop.job(job_id).state in ENDED for job_id in job_ids))
+    refused, replaced = ((shop.job(job_id).effective or {})["lm"] for job_id in job_ids[:2])
+    assert refused["state"] == "failed"
+    assert refused["error"].startswith("vllm isn't installed; install it with: pip install")
+    assert (replaced["state"], replaced["lm_backend"], replaced["lm_backend_requested"]) == ("ready", "pt", "vllm")
+    assert replaced["lm_notes"][0].endswith("; pt was used instead")
+    (take, _other) = shop.takes()
+    assert (take.requested["lm_backend"], take.effective["lm_backend"]) == ("vllm", "pt")
+    assert replaced["lm_notes"][0] in take.effective["notes"]

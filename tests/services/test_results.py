@@ -43,6 +43,14 @@ def test_places_count_the_finished_ones(studio: Studio) -> None:
     assert gone is not None and gone.batch_id == third
 
 
+def test_a_batch_in_the_trash_has_no_place(studio: Studio) -> None:
+    first, second = (made(studio, caption=f"song {n}") for n in range(2))
+    studio.library.trash.put([take.id for take in studio.library.batch(second).takes])
+    newest = studio.results.place(second)
+    assert newest is not None
+    assert (newest.batch_id, newest.number, newest.total, newest.next) == (first, 1, 1, None)
+
+
 def test_one_batch_is_prepared_ahead_with_new_seeds_and_no_codes(studio: Studio) -> None:
     first = made(studio)
     job_id = studio.results.prepare({**complete_form(FORM), "audio_codes": "<|audio_code_1|>"}, first)

@@ -105,10 +105,15 @@ def test_a_take_is_scored_by_what_it_stored(writing: Studio, desk: Desk) -> None
     assert writing.writing.score_of(take.id) == again != found
     plain = finish(writing, writing.generation.submit(FORM))
     (bare,) = writing.library.batch(plain.batch_id or "").takes
-    with pytest.raises(InvalidRequest, match="made without Think and without codes of your own"):
+    with pytest.raises(NotFound, match=r"made without Think and without codes of your own; .* no lyrics"):
         writing.writing.submit(Score(take_id=bare.id))
     with pytest.raises(NotFound):
         writing.writing.submit(Score(take_id="nobody"))
+    with pytest.raises(InvalidRequest, match=r"score_scale must be from 0\.01 to 1, got 0"):
+        writing.writing.submit(Score(take_id=take.id, sensitivity=0))
+    assert finish(writing, writing.generation.initialize("fake", init_llm=False)).error == ""
+    with pytest.raises(ModelNotReady, match="no language model is loaded"):
+        writing.writing.submit(Score(take_id=take.id))
 
 
 @pytest.mark.parametrize(
@@ -174,7 +179,7 @@ def test_every_take_is_scored_when_that_is_wanted_and_one_that_can_not_be_says_w
         assert (found.score, found.effective["score_scale"]) == (0.7, 0.2)
     (bare,) = takes()
     assert writing.writing.score_of(bare.id) is None
-    assert "not scored: audio_codes must be in a take that is scored" in str(bare.effective["notes"])
+    assert "not scored: this take has no codes to judge" in str(bare.effective["notes"])
 
 
 def test_a_form_that_thinks(writing: Studio, desk: Desk) -> None:

@@ -9,18 +9,18 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
+from studio.engine.audio import aac
 from studio.engine.audio.shape import Audio
 from studio.engine.audio.stream import join, open_stream
 from studio.engine.requests import AudioFormat
 from studio.errors import AudioError
 
 BLOCK = 1 << 16  # frames a write; libsndfile crashes when one call brings minutes of compressed audio
-RATES: Mapping[AudioFormat, tuple[int, ...]] = {  # Hz, all the format knows; the others know every rate
+RATES: Mapping[AudioFormat, tuple[int, ...]] = {  # Hz, all that a format knows; one that is not here knows every rate
     AudioFormat.MP3: (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000),
     AudioFormat.OPUS: (8000, 12000, 16000, 24000, 48000),
-    AudioFormat.AAC: (7350, 8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000),
+    AudioFormat.AAC: aac.RATES,
 }
-BITS = 160_000  # a second of opus and aac; the encoder lowers it where a rate can't hold as many
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +38,8 @@ ENCODINGS: Mapping[AudioFormat, _Encoding] = {
     AudioFormat.FLAC: _Encoding("FLAC", "PCM_24"),
     # 0.2 is a constant 256 kbit/s at 48 kHz and 128 at 24 kHz; libsndfile's own default, about 80, can be heard.
     AudioFormat.MP3: _Encoding("MP3", "MPEG_LAYER_III", "CONSTANT", 0.2),
+    AudioFormat.OPUS: _Encoding("OGG", "OPUS", compression=0.2),
 }
-# libsndfile writes no aac, and its opus rings at a hard end: 1.43 of full scale where the music had 0.8.
-_FFMPEG = {AudioFormat.OPUS: ("libopus", "ogg"), AudioFormat.AAC: ("aac", "adts")}  # codec, container
 
 
 def check_rate(audio_format: AudioFormat, sample_rate: int) -> None:
@@ -52,17 +51,16 @@ def check_rate(audio_format: AudioFormat, sample_rate: int) -> None:
 
 
 def write_audio(path: Path, audio: Audio, sample_rate: int, audio_format: AudioFormat) -> None:
-    """Write `audio` `[channels, samples]`, float32 within -1..1, to `path`.
+    """Write `audio` `[channels, samples]`, float32 within -1..1, to `path`; wav is 16 bit, flac 24 bit.
 
-    wav is 16 bit, flac 24 bit, opus and aac 160 kbit/s, mp3 as its encoding says.
     Raises AudioError when the audio is empty, holds NaN, the rate (Hz) doesn't fit the format or the disk refuses;
     a file begun is removed then.
     """
     _check(audio, "the audio to write")
     check_rate(audio_format, sample_rate)
     try:
-        if audio_format in _FFMPEG:
-            _write_ffmpeg(path, audio, sample_rate, *_FFMPEG[audio_format])
+        if audio_format is AudioFormat.AAC:
+            aac.write_aac(path, audio, sample_rate)
         else:
             _write(path, audio, sample_rate, ENCODINGS[audio_format])
     except (OSError, soundfile.SoundFileError) as error:
@@ -92,24 +90,6 @@ def _write(path: Path, audio: Audio, sample_rate: int, encoding: _Encoding) -> N
     ) as file:
         for start in range(0, audio.shape[1], BLOCK):
             file.write(audio[:, start : start + BLOCK].T)
-
-
-def _write_ffmpeg(path: Path, audio: Audio, sample_rate: int, codec: str, container_format: str) -> None:
-    import av  # FFmpeg's libraries are of no use to the other formats
-
-    layout = "mono" if audio.shape[0] == 1 else "stereo"
-    try:
-        with av.open(str(path), "w", format=container_format) as container:
-            stream = container.add_stream(codec, rate=sample_rate, layout=layout)
-            stream.bit_rate = BITS
-            for start in range(0, audio.shape[1], BLOCK):
-                block = np.ascontiguousarray(audio[:, start : start + BLOCK])
-                frame = av.AudioFrame.from_ndarray(block, format="fltp", layout=layout)
-                frame.sample_rate, frame.pts = sample_rate, start
-                container.mux(stream.encode(frame))
-            container.mux(stream.encode(None))
-    except av.FFmpegError as error:
-        raise OSError(str(error)) from error
 
 
 def _check(audio: Audio, name: str) -> None:

@@ -6,8 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from safetensors import SafetensorError, safe_open
-
+from studio.engine.checkpoint import tensor_names
 from studio.engine.model_spec import read_json
 from studio.errors import CheckpointError, NotFound
 
@@ -92,26 +91,16 @@ def weight_names(folder: Path) -> set[str]:
     """Return the names of all tensors; raises CheckpointError for a missing, truncated or damaged file."""
     index = folder / f"{WEIGHTS}.index.json"
     if not index.is_file():
-        return _tensors(folder / WEIGHTS)
+        return tensor_names(folder / WEIGHTS)
     shards = read_json(index).get("weight_map")
     if not isinstance(shards, dict) or not shards:
         raise CheckpointError(f"{index}: weight_map must name the shard of every tensor")
-    held: set[str] = set().union(*(_tensors(folder / str(shard)) for shard in sorted(set(map(str, shards.values())))))
+    held: set[str] = set().union(
+        *(tensor_names(folder / str(shard)) for shard in sorted(set(map(str, shards.values()))))
+    )
     if missing := shards.keys() - held:
         raise CheckpointError(f"{index} names {len(missing)} tensors that no shard holds, the first is {min(missing)}")
     return held
-
-
-def _tensors(file: Path) -> set[str]:
-    if not file.is_file():
-        pickled = sorted(path.name for path in file.parent.glob("*.bin"))
-        hint = f" ({pickled[0]} is not used: only safetensors files are)" if pickled else ""
-        raise CheckpointError(f"{file} is missing{hint}")
-    try:
-        with safe_open(file, framework="numpy") as tensors:
-            return set(tensors.keys())
-    except SafetensorError as error:
-        raise CheckpointError(f"{file} is truncated or damaged ({file.stat().st_size} bytes): {error}") from error
 
 
 def _problem(folder: Path) -> str:

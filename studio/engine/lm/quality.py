@@ -33,8 +33,7 @@ class ScoreRequest:
 
     def __post_init__(self) -> None:
         check_codes(self.codes)
-        if not isinstance(self.sensitivity, int | float) or not 0.01 <= self.sensitivity <= 1.0:
-            raise InvalidRequest("score_scale", "be from 0.01 to 1", self.sensitivity)
+        check_sensitivity(self.sensitivity)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +76,12 @@ def score(backend: Backend, request: ScoreRequest, run: Run) -> Quality:
         parts["facts"] = sum(fields[name].score for name in plain) / len(plain)
     total = sum(WEIGHTS[name] * value for name, value in parts.items()) / sum(WEIGHTS[name] for name in parts)
     return Quality(total=total, parts=parts, fields=fields, requested=asdict(request))
+
+
+def check_sensitivity(sensitivity: float) -> None:
+    """Raise InvalidRequest for a sensitivity outside its range."""
+    if not isinstance(sensitivity, int | float) or not 0.01 <= sensitivity <= 1.0:
+        raise InvalidRequest("score_scale", "be from 0.01 to 1", sensitivity)
 
 
 def recall(reading: Reading) -> float:

@@ -14,7 +14,7 @@ import httpx2
 from studio.engine.lm.tickets import GREETING, HELLO
 from studio.errors import BackendError
 
-START = "python -m studio.engine.lm.vllm_server FOLDER"
+START = "studio lm-server NAME"
 _GENERATE = "/inference/v1/generate"
 _TIMEOUT = httpx2.Timeout(10.0, read=300.0)  # seconds; a long prompt on a CPU is silent for minutes
 _LIMITS = httpx2.Limits(max_connections=None, max_keepalive_connections=None)  # a text that waits for one would be half
@@ -115,7 +115,7 @@ class Connection:
         except httpx2.HTTPError as error:
             raise BackendError(f"{self._name} can't be reached: {error!r}") from error
         if answer.status_code == httpx2.codes.UNAUTHORIZED:
-            rule = "STUDIO_LM_API_KEY must be the VLLM_API_KEY it was started with"
+            rule = "STUDIO_LM_API_KEY must be the key it was started with"
             raise BackendError(f"{self._name} refuses the API key; {rule}")
         raise RefusedError(f"{self._name} refused with {answer.status_code}: {said}")
 

@@ -7,13 +7,11 @@ from dataclasses import asdict
 from enum import StrEnum
 from typing import TypedDict, cast
 
-from studio.engine.lm.metadata import Facts
-from studio.engine.lm.quality import ScoreRequest
 from studio.engine.lm.requests import CreateRequest, Draw, FormatRequest, Guidance, UnderstandRequest
 from studio.engine.requests import Metas
 from studio.errors import InvalidRequest
 
-Ask = CreateRequest | FormatRequest | UnderstandRequest | ScoreRequest
+Ask = CreateRequest | FormatRequest | UnderstandRequest
 
 
 class AskKind(StrEnum):
@@ -22,14 +20,12 @@ class AskKind(StrEnum):
     CREATE = "create_sample"
     FORMAT = "format"
     UNDERSTAND = "understand"
-    SCORE = "score"
 
 
 _KINDS: Mapping[type[Ask], AskKind] = {
     CreateRequest: AskKind.CREATE,
     FormatRequest: AskKind.FORMAT,
     UnderstandRequest: AskKind.UNDERSTAND,
-    ScoreRequest: AskKind.SCORE,
 }
 
 
@@ -39,7 +35,6 @@ class _Stored(TypedDict, total=False):
     draw: dict[str, float]
     guidance: dict[str, object]
     metas: dict[str, object]
-    facts: dict[str, object]
     codes: list[int]
 
 
@@ -65,8 +60,6 @@ def ask_from(kind: AskKind, stored: Mapping[str, object]) -> Ask:
             values["guidance"] = Guidance(**parts["guidance"])  # type: ignore[arg-type]  # as above
         if "metas" in parts:
             values["metas"] = Metas(**parts["metas"])  # type: ignore[arg-type]  # as above
-        if "facts" in parts:
-            values["facts"] = Facts(**parts["facts"])  # type: ignore[arg-type]  # written from Facts
         if "codes" in parts:
             values["codes"] = tuple(parts["codes"])
         made = {found: asked for asked, found in _KINDS.items()}[kind]

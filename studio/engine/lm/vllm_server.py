@@ -1,15 +1,11 @@
-"""The command that serves a 5 Hz language model over HTTP, for a studio on another machine (docs/language-model.md).
+"""The command behind `studio lm-server`: vLLM's own server with our processor and scheduler (docs/language-model.md).
 
-    python -m studio.engine.lm.vllm_server FOLDER [--host 127.0.0.1] [--port 8731] [--rows 16] ...
-
-It becomes vLLM's own server, with our processor and scheduler; the key comes from VLLM_API_KEY.
+The key comes from VLLM_API_KEY, for arguments can be seen by everybody on a machine.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
-import os
 import sys
 from pathlib import Path
 
@@ -22,7 +18,6 @@ from studio.engine.lm.vllm_plugin import NAME
 from studio.engine.lm.vllm_room import cache_bytes, context_of, prompt_room
 from studio.errors import InvalidRequest
 
-PORT = 8731
 _ENVIRONMENT = {
     "VLLM_USE_V2_MODEL_RUNNER": "0",  # the V2 runner refuses processors of the first kind
     "VLLM_NO_USAGE_STATS": "1",
@@ -36,7 +31,7 @@ def server_command(
     folder: Path,
     *,
     host: str = "127.0.0.1",
-    port: int = PORT,
+    port: int,
     dtype: str = AUTO,
     context: int = CONTEXT,
     rows: int = 16,
@@ -77,20 +72,3 @@ def server_command(
         *(f"--{name}={value}" for name, value in options.items()),
         *(f"--{name}" for name in switches.split()),
     ]
-
-
-def main() -> None:
-    """Read the arguments and become the server."""
-    parser = argparse.ArgumentParser(prog="python -m studio.engine.lm.vllm_server")
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--host", default="127.0.0.1")
-    parser.add_argument("--port", type=int, default=PORT)
-    parser.add_argument("--dtype", default=AUTO)
-    parser.add_argument("--context", type=int, default=CONTEXT, help="tokens of prompt and answer")
-    parser.add_argument("--rows", type=int, default=16, help="requests at once; a guided text takes two")
-    command = server_command(**vars(parser.parse_args()))
-    os.execvp(command[0], command)
-
-
-if __name__ == "__main__":
-    main()

@@ -10,6 +10,7 @@ from studio.services.results import AheadView, Place
 from studio.services.views import JobState, StatusView
 from studio.ui import batches, fields, handoff, jobs, notices, player
 from studio.ui.fields import key
+from studio.ui.history import particulars
 from studio.ui.runtime import studio
 from studio.ui.text import _, plain
 
@@ -36,6 +37,10 @@ def panel(status: StatusView) -> None:
         with st.container(key=f"result.{batch.id}"):
             batches.head(batch)
             player.cards(batch.takes)
+            if batch.takes:
+                with st.expander(_("Batch Results & Generation Details")):
+                    particulars.draw(batch)
+            batches.ways_back(batch, status.model)
     st.page_link("pages/history.py", label=_("All takes are in History"), icon=":material/history:")
 
 

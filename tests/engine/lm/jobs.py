@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from studio.engine.lm import prompts
-from studio.engine.lm.backend import Job
+from studio.engine.lm.backend import Backend, BackendName, Job
+from studio.engine.lm.backends import Loaded
 from studio.engine.lm.grammar import GrammarSpec, Mode
 from studio.engine.lm.metadata import FIELDS, Facts, reasoning
-from studio.engine.lm.requests import Draw
+from studio.engine.lm.planner import Planner
+from studio.engine.lm.requests import Draw, Guidance, PlanRequest
 from studio.engine.lm.vocabulary import Vocabulary
 
 GREEDY = Draw(temperature=0.0)
@@ -55,4 +57,22 @@ def facts_job(
         seed=seed,
         stream="facts",
         limit=limit,
+    )
+
+
+def planner_on(backend: Backend) -> Planner:
+    """A planner over a backend that a test has already."""
+    return Planner("lm", Loaded(backend=backend, requested=BackendName(backend.name)))
+
+
+def greedy_plan(caption: str, batch: int, scale: float, *, rewrite_caption: bool) -> PlanRequest:
+    """Facts and the codes that follow from them, the likeliest of each."""
+    return PlanRequest(
+        caption=caption,
+        lyrics="[Verse]\nhello",
+        seeds=tuple(range(batch)),
+        max_duration=12.0,
+        rewrite_caption=rewrite_caption,
+        guidance=Guidance(scale=scale),
+        draw=GREEDY,
     )

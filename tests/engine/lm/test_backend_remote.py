@@ -157,7 +157,7 @@ def test_a_text_that_went_wrong_is_thrown_away(
 
 def test_a_wrong_key_is_said(server: StubServer, lm_path: Path) -> None:
     for key in ("", "other"):
-        with pytest.raises(BackendError, match="refuses the API key; STUDIO_LM_API_KEY must be the VLLM_API_KEY"):
+        with pytest.raises(BackendError, match="refuses the API key; STUDIO_LM_API_KEY must be the key it"):
             load(server, lm_path, key)
 
 
@@ -172,7 +172,7 @@ def test_a_wrong_key_is_said(server: StubServer, lm_path: Path) -> None:
 )
 def test_a_server_without_our_processor_is_refused(server: StubServer, lm_path: Path, answer: tuple[int, str]) -> None:
     server.greets = answer
-    with pytest.raises(BackendError, match=r"without the studio's processor.*studio\.engine\.lm\.vllm_server FOLDER"):
+    with pytest.raises(BackendError, match=r"without the studio's processor.*studio lm-server NAME"):
         load(server, lm_path)
 
 

@@ -14,14 +14,13 @@ from studio.engine.lm import backends
 from studio.engine.lm.backend import BackendName, Job, job_from_json, job_to_json
 from studio.engine.lm.backend_pt import TorchBackend
 from studio.engine.lm.backend_vllm import VllmBackend
-from studio.engine.lm.backends import Loaded, load_backend
+from studio.engine.lm.backends import load_backend
 from studio.engine.lm.pairs import params_of
-from studio.engine.lm.planner import Planner
-from studio.engine.lm.requests import Draw, Guidance, PlanRequest
+from studio.engine.lm.requests import Draw, PlanRequest
 from studio.engine.run import Phase, Run
 from studio.errors import BackendError, Cancelled, InvalidRequest, OutOfMemory
 from tests.engine.lm.conftest import HAS_VLLM, MINI, needs_vllm
-from tests.engine.lm.jobs import CAPTIONS, codes_job, facts_job
+from tests.engine.lm.jobs import CAPTIONS, codes_job, facts_job, greedy_plan, planner_on
 from tests.engine.lm.tiny import small_vocabulary
 
 
@@ -100,30 +99,28 @@ class TestOnVllm:
     def test_greedy_plans_equal_pt(
         self, song_path: Path, pt: TorchBackend, vllm: VllmBackend, batch: int, scale: float
     ) -> None:
-        """Ten prompts, facts and the codes that follow from them; random weights would write 512 tokens of caption."""
-        planners = [Planner("lm", Loaded(backend=backend, requested=BackendName.VLLM)) for backend in (pt, vllm)]
+        """Ten prompts, facts and the codes that follow from them."""
         for caption in CAPTIONS:
-            request = PlanRequest(
-                caption=caption,
-                lyrics="[Verse]\nhello",
-                seeds=tuple(range(batch)),
-                max_duration=12.0,
-                rewrite_caption=song_path == MINI,
-                guidance=Guidance(scale=scale),
-                draw=Draw(temperature=0.0),
-            )
-            ours, theirs = (planner.plan(request).takes for planner in planners)
+            request = greedy_plan(caption, batch, scale, rewrite_caption=song_path == MINI)
+            ours, theirs = (planner_on(backend).plan(request).takes for backend in (pt, vllm))
             assert [(take.facts, take.codes) for take in theirs] == [(take.facts, take.codes) for take in ours]
             assert len(ours[0].codes) in (50, 55, 60)
             assert [take.effective["lm_backend"] for take in (ours[0], theirs[0])] == ["pt", "vllm"]
 
     def test_drawn_plans_equal_pt(self, pt: TorchBackend, vllm: VllmBackend) -> None:
         """Each take draws its own facts and codes, the same on both backends."""
-        planners = [Planner("lm", Loaded(backend=backend, requested=BackendName.VLLM)) for backend in (pt, vllm)]
         request = PlanRequest(caption="rock", seeds=(1, 2, 3, 4), max_duration=12.0, rewrite_caption=False)
-        ours, theirs = (planner.plan(request).takes for planner in planners)
+        ours, theirs = (planner_on(backend).plan(request).takes for backend in (pt, vllm))
         assert [(take.facts, take.codes) for take in theirs] == [(take.facts, take.codes) for take in ours]
         assert len({take.codes for take in ours}) == 4
+
+    def test_a_take_is_its_seeds_whatever_the_batch(self, vllm: VllmBackend) -> None:
+        planner = planner_on(vllm)
+        request = PlanRequest(caption="rock", seeds=(1, 2, 3), max_duration=12.0, rewrite_caption=False)
+        together = planner.plan(request).takes
+        assert planner.plan(replace(request, parallel=False)).takes == together
+        assert planner.plan(replace(request, chunk_size=2)).takes == together
+        assert planner.plan(replace(request, seeds=(3,))).takes == together[2:]
 
     def test_drawn_codes_equal_pt_too(self, pt: TorchBackend, vllm: VllmBackend) -> None:
         draws = [Draw(), Draw(temperature=1.3, top_k=9), Draw(repetition_penalty=1.4), Draw(top_p=1.0)]
@@ -205,14 +202,17 @@ class TestOnVllm:
             VllmBackend.load(lm_path, device=other)
 
 
-class TestBareOnVllm:
-    """The published 1.7B's layout; an engine of its own, so it comes last."""
+class TestShapesOnVllm:
+    """The other published layouts; an engine for each, so they come last."""
 
     pytestmark = needs_vllm
 
-    def test_weights_without_the_prefix_load(self, bare_path: Path) -> None:
-        ours = TorchBackend.load(bare_path, device="cpu")
-        theirs = VllmBackend.load(bare_path, device="cpu", dtype="float32", context=1024, rows=8)
+    @pytest.mark.parametrize("shape", ["lm_path", "bare_path", "sharded_path"])
+    def test_it_loads_and_writes_the_same(self, shape: str, request: pytest.FixtureRequest) -> None:
+        """0.6B, 1.7B (no `model.` before names, Qwen3Model) and 4B (shards)."""
+        folder = request.getfixturevalue(shape)
+        ours = TorchBackend.load(folder, device="cpu")
+        theirs = VllmBackend.load(folder, device="cpu", dtype="float32", context=1024, rows=8)
         jobs: list[Job] = [codes_job(ours.vocabulary, caption) for caption in CAPTIONS[:2]]
         try:
             assert theirs.write(jobs, Run(), Phase.CODES) == ours.write(jobs, Run(), Phase.CODES)

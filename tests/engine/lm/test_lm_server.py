@@ -1,4 +1,4 @@
-"""A real vLLM server on this machine, with a key: what it writes is token for token what pt writes."""
+"""A real vLLM server on this machine, with a key: on the bundled model it writes token for token what pt writes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from studio.engine.lm.vllm_server import server_command
 from studio.engine.run import Phase, Run
 from studio.errors import BackendError, Cancelled, CheckpointError, InvalidRequest
 from tests.engine.lm.conftest import needs_vllm
-from tests.engine.lm.jobs import CAPTIONS, codes_job, facts_job
+from tests.engine.lm.jobs import CAPTIONS, codes_job, facts_job, greedy_plan, planner_on
 
 ROOT = Path(__file__).resolve().parents[3]
 KEY = "a key of the tests"
@@ -50,14 +50,14 @@ def test_the_page_shows_the_command_as_it_is(lm_path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def url(sharded_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Serves the 4B's shape; half of what may arrive at once has room."""
+def url(song_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Serves the bundled model; half of what may arrive at once has room."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     log = tmp_path_factory.mktemp("server") / "log"
     with log.open("w") as output:
         environment = os.environ | {"VLLM_API_KEY": KEY, "PYTHONPATH": str(ROOT), "NO_PROXY": "127.0.0.1"}
-        command = server_command(sharded_path, port=port, context=1024, rows=ROWS)
+        command = server_command(song_path, port=port, context=1024, rows=ROWS)
         server = subprocess.Popen(
             command, stdout=output, stderr=subprocess.STDOUT, env=environment, cwd=ROOT, start_new_session=True
         )
@@ -77,21 +77,31 @@ def url(sharded_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 
 @pytest.fixture(scope="module")
-def ours(sharded_path: Path) -> Iterator[TorchBackend]:
-    backend = TorchBackend.load(sharded_path, device="cpu")
+def ours(song_path: Path) -> Iterator[TorchBackend]:
+    backend = TorchBackend.load(song_path, device="cpu")
     yield backend
     backend.close()
 
 
 @pytest.fixture(scope="module")
-def theirs(url: str, sharded_path: Path) -> RemoteBackend:
-    return RemoteBackend.load(sharded_path, url=url, api_key=KEY)
+def theirs(url: str, song_path: Path) -> RemoteBackend:
+    return RemoteBackend.load(song_path, url=url, api_key=KEY)
 
 
 class TestOnServer:
     """Everything here asks the server; the first test waits for it to start."""
 
     pytestmark = on_server
+
+    @pytest.mark.parametrize("scale", [1.0, 2.0])
+    @pytest.mark.parametrize("batch", [1, 4])
+    def test_greedy_plans_equal_pt(self, ours: TorchBackend, theirs: RemoteBackend, batch: int, scale: float) -> None:
+        """Ten prompts, facts and the codes that follow from them."""
+        here, there = planner_on(ours), planner_on(theirs)
+        for caption in CAPTIONS:
+            request = greedy_plan(caption, batch, scale, rewrite_caption=False)
+            mine, its = here.plan(request).takes, there.plan(request).takes
+            assert [(take.facts, take.codes) for take in its] == [(take.facts, take.codes) for take in mine]
 
     @pytest.mark.parametrize("scale", [1.0, 2.0])
     def test_greedy_codes_equal_pt(self, ours: TorchBackend, theirs: RemoteBackend, scale: float) -> None:
@@ -111,12 +121,11 @@ class TestOnServer:
         jobs = [codes_job(ours.vocabulary, "rock", seed=seed, draw=draw) for seed, draw in enumerate(draws)]
         assert theirs.write(jobs, Run(), Phase.CODES) == ours.write(jobs, Run(), Phase.CODES)
 
-    def test_plans_equal_pt(self, url: str, sharded_path: Path, ours: TorchBackend) -> None:
-        loaded = load_backend(sharded_path, "remote", url=url, api_key=KEY)
+    def test_drawn_plans_equal_pt(self, url: str, song_path: Path, ours: TorchBackend) -> None:
+        loaded = load_backend(song_path, "remote", url=url, api_key=KEY)
         assert loaded.requested is BackendName.REMOTE
         request = PlanRequest(caption="rock", seeds=(1, 2), max_duration=12.0, rewrite_caption=False)
-        here = load_backend(sharded_path, "pt", device="cpu")
-        takes = [Planner("lm", one).plan(request).takes for one in (here, loaded)]
+        takes = [one.plan(request).takes for one in (planner_on(ours), Planner("lm", loaded))]
         assert [(take.facts, take.codes) for take in takes[0]] == [(take.facts, take.codes) for take in takes[1]]
         assert [take[0].effective["lm_backend"] for take in takes] == ["pt", "remote"]
 
@@ -158,8 +167,8 @@ class TestOnServer:
         assert there.logprobs == pytest.approx(here.logprobs, abs=1e-4)
         assert there.ranks == here.ranks
 
-    def test_a_wrong_key_and_another_model_are_refused(self, url: str, lm_path: Path, sharded_path: Path) -> None:
+    def test_a_wrong_key_and_another_model_are_refused(self, url: str, song_path: Path, bare_path: Path) -> None:
         with pytest.raises(BackendError, match="refuses the API key"):
-            RemoteBackend.load(sharded_path, url=url, api_key="wrong")
-        with pytest.raises(BackendError, match="serves acestep-5Hz-lm-sharded, not acestep-5Hz-lm-tiny"):
-            RemoteBackend.load(lm_path, url=url, api_key=KEY)
+            RemoteBackend.load(song_path, url=url, api_key="wrong")
+        with pytest.raises(BackendError, match=f"serves {song_path.name}, not acestep-5Hz-lm-bare"):
+            RemoteBackend.load(bare_path, url=url, api_key=KEY)

@@ -68,8 +68,21 @@ class Recording:
 
 
 def recordings() -> list[Recording]:
-    """Every folder that holds a recorded checkpoint."""
-    return [Recording(file.parent) for file in sorted(ROOT.glob("*/cases.json"))]
+    """Every folder that holds a recorded checkpoint: the root's own, or those inside it.
+
+    A STUDIO_GOLDEN without any is an error, or a wrong path would pass as a skipped test.
+    """
+    found = [Recording(file.parent) for file in sorted([*ROOT.glob("cases.json"), *ROOT.glob("*/cases.json")])]
+    if not found and "STUDIO_GOLDEN" in os.environ:
+        raise FileNotFoundError(f"STUDIO_GOLDEN: no folder with a cases.json in {ROOT}")
+    return found
+
+
+def recorded(recording: Recording, name: str) -> Tensor:
+    """One recorded output; the test is skipped, with the reason, where a recording lacks that case."""
+    if name not in recording.outputs:
+        pytest.skip(f"{recording.folder} records no {name}")
+    return recording.outputs[name]
 
 
 def sampler_cases() -> list[object]:

@@ -7,7 +7,8 @@ only the schedules turbo was distilled on, and February's base ignored custom ti
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import cast
+from functools import cached_property
+from typing import TypeGuard, cast
 
 import pytest
 import torch
@@ -32,7 +33,7 @@ def test_latents(recording: Recording, name: str) -> None:
     case = _Case(recording, recording.cases[name])
     noise, schedule = case.noise(), case.schedule()
     source, start = recording.inputs["src_latents"][: case.takes], None
-    if len(schedule.levels) < len(case.whole_schedule().levels):
+    if case.noised:
         start = schedule.levels[0] * noise + (1 - schedule.levels[0]) * source
     latents = denoise(
         recording.models.transformer,
@@ -56,7 +57,7 @@ class _Case:
 
     @property
     def takes(self) -> int:
-        return 1 if self.given["first_only"] else 2
+        return 1 if self.given.get("first_only") else len(self.recording.inputs["src_latents"])
 
     @property
     def turbo(self) -> bool:
@@ -65,13 +66,30 @@ class _Case:
     def number(self, key: str, default: float) -> float:
         return cast(float, self.given.get(key, default))
 
+    @property
+    def noised(self) -> bool:
+        """Whether it starts from its source, noised part of the way."""
+        return self.number("cover_noise_strength", 0.0) > 0
+
     def seeded(self, seeds: object) -> Tensor:
-        """A list has one generator a take, a single number one for the batch."""
+        """A list has one generator a take, a single number one for the batch; none is the global generator."""
         _, frames, channels = self.recording.inputs["src_latents"].shape
-        if isinstance(seeds, list):
-            return Noise(seeds[: self.takes], frames, channels, torch.device("cpu"), torch.float32).draw()
-        generator = torch.Generator().manual_seed(cast(int, seeds))
-        return torch.randn(self.takes, frames, channels, generator=generator)
+        if not isinstance(seeds, list):
+            return torch.randn(self.takes, frames, channels, generator=self._generator(seeds))
+        rows = [torch.randn(1, frames, channels, generator=self._generator(seed)) for seed in seeds[: self.takes]]
+        own = [seed for seed in seeds[: self.takes] if _is_seed(seed)]
+        if len(own) == len(rows):
+            ours = Noise(own, frames, channels, torch.device("cpu"), torch.float32).draw()
+            assert torch.equal(ours, torch.cat(rows))
+        return torch.cat(rows)
+
+    def _generator(self, seed: object) -> torch.Generator:
+        return torch.Generator().manual_seed(seed) if _is_seed(seed) else self._global
+
+    @cached_property
+    def _global(self) -> torch.Generator:
+        """Stands for the global generator, which the recording seeded before the run."""
+        return torch.Generator().manual_seed(cast(int, self.given["manual_seed"]))
 
     def noise(self) -> Tensor:
         noise = self.seeded(self.given["seed"])
@@ -80,12 +98,11 @@ class _Case:
         return noise
 
     def fresh_noise(self) -> Noise | None:
-        """The original renoises from the global generator, which the recording seeded."""
-        if self.given["manual_seed"] is None:
+        """The original renoises from the global generator."""
+        if self.given.get("manual_seed") is None:
             return None
         _, frames, channels = self.recording.inputs["src_latents"].shape
-        seed = cast(int, self.given["manual_seed"])
-        return _SharedNoise(seed, (self.takes, frames, channels))
+        return _SharedNoise(self._global, (self.takes, frames, channels))
 
     def conditions(self) -> Conditions:
         inputs, models = self.recording.inputs, self.recording.models
@@ -113,27 +130,51 @@ class _Case:
 
     @property
     def extra(self) -> list[str]:
-        return cast(list[str], self.given["extra"])
+        return cast(list[str], self.given.get("extra", []))
 
     @property
     def cover_strength(self) -> float:
         return self.number("audio_cover_strength", 1.0)
 
+    @property
+    def steps(self) -> int | None:
+        """The steps it asks for, within what the original's sampler takes (engine.md 6.2, 6.3)."""
+        steps = cast(int | None, self.given.get("infer_steps"))
+        if steps is None:
+            return None
+        return min(max(steps, 1), self.recording.defaults.max_steps)
+
+    @property
+    def timesteps(self) -> tuple[float, ...] | None:
+        """The custom noise levels it runs through, without the last 0; None for the usual schedule."""
+        wanted = list(cast(list[float] | None, self.given.get("timesteps")) or ())
+        while wanted and wanted[-1] == 0:
+            wanted.pop()
+        if not wanted or not self.recording.obeys_base_timesteps:
+            return None
+        return tuple(wanted[: self.recording.defaults.max_steps])
+
     def whole_schedule(self) -> Schedule:
-        timesteps = cast(list[float] | None, self.given.get("timesteps"))
-        if not self.recording.obeys_base_timesteps:
-            timesteps = None
         wanted = Sampling(
-            steps=cast(int | None, self.given.get("infer_steps")) if timesteps is None else None,
+            steps=self.steps if self.timesteps is None else None,
             shift=cast(float | None, self.given.get("shift")),
-            timesteps=tuple(timesteps) if timesteps else None,
-            trained_only=self.turbo and "infer_steps" not in self.given,
+            timesteps=self.timesteps,
+            trained_only=self.turbo and self.steps is None,
         )
         return schedule_for(wanted, self.recording.defaults)
 
     def schedule(self) -> Schedule:
-        strength = self.number("cover_noise_strength", 0.0)
-        return self.whole_schedule().from_level(1 - strength) if strength > 0 else self.whole_schedule()
+        whole = self.whole_schedule()
+        return whole.from_level(1 - self.number("cover_noise_strength", 0.0)) if self.noised else whole
+
+    def switch(self, steps: int) -> int | None:
+        """The step from which the later conditions hold; base counts the steps asked for, whatever its timesteps."""
+        if self.cover_strength >= 1:
+            return None
+        counted = steps
+        if self.recording.defaults.family is Family.BASE and not self.noised:
+            counted = self.steps or steps
+        return int(counted * self.cover_strength)
 
     def integration(self, schedule: Schedule) -> Integration:
         method = Method(str(self.given.get("infer_method", "ode")))
@@ -146,10 +187,11 @@ class _Case:
             solver=Solver(str(self.given.get("sampler_mode", "euler"))),
             renoised=even if method is Method.SDE and not self.turbo else (),
             corrects_last=not self.turbo,
-            guidance_scale=self.number("diffusion_guidance_sale", 1.0),
+            # Turbo's sampler has the argument and never looks at it.
+            guidance_scale=1.0 if self.turbo else self.number("diffusion_guidance_sale", 1.0),
             adg=bool(self.given.get("use_adg", False)),
             guided=(self.number("cfg_interval_start", 0.0), self.number("cfg_interval_end", 1.0)),
-            switch=int(steps * self.cover_strength) if self.cover_strength < 1 else None,
+            switch=self.switch(steps),
             velocity_limit=self.number("velocity_norm_threshold", 0.0),
             velocity_smoothing=self.number("velocity_ema_factor", 0.0),
             wavelet=self._wavelet(),
@@ -175,11 +217,16 @@ class _Case:
         return Repainted(clean=clean[: self.takes], inside=inputs["repaint_mask"][: self.takes])
 
 
+def _is_seed(seed: object) -> TypeGuard[int]:
+    """Whether the original seeds a generator of its own with it (engine.md 6.1)."""
+    return isinstance(seed, int) and seed >= 0
+
+
 class _SharedNoise(Noise):
     """Noise of the whole batch from one generator."""
 
-    def __init__(self, seed: int, shape: tuple[int, int, int]) -> None:
-        self._generator, self._whole = torch.Generator().manual_seed(seed), shape
+    def __init__(self, generator: torch.Generator, shape: tuple[int, int, int]) -> None:
+        self._generator, self._whole = generator, shape
 
     def draw(self) -> Tensor:
         return torch.randn(self._whole, generator=self._generator)
