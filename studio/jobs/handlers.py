@@ -79,17 +79,25 @@ class Handlers:
                 self._encode(payload, lease, run)
             case Adapt():
                 self._adapt(payload, lease, run)
+            case Mix():
+                self._mix(payload, lease, run)
+            case ScoreTake():
+                self._scoring.stored(payload, lease, run)
+            case Measure() | TimeLyrics() | Replay():
+                self._look_after(payload, lease, run)
+
+    def _look_after(self, payload: Measure | TimeLyrics | Replay, lease: Lease, run: Run) -> None:
+        match payload:
             case Measure():
                 self._aftercare.measure(payload, lease, run)
             case TimeLyrics():
                 self._aftercare.time_lyrics(payload, lease, run)
-            case ScoreTake():
-                self._scoring.stored(payload, lease, run)
             case Replay():
                 self._aftercare.replay(payload, lease, run)
-            case Mix():
-                start = perf_counter()
-                self._keeping.keep([mixed(payload, run)], [None], payload, {}, lease, run, start)
+
+    def _mix(self, payload: Mix, lease: Lease, run: Run) -> None:
+        start = perf_counter()
+        self._keeping.keep([mixed(payload, run)], [None], payload, {}, lease, run, start)
 
     def _initialize(self, payload: Initialize, lease: Lease, run: Run) -> None:
         engine = self._resident.load(payload.model, payload.setup, run)
