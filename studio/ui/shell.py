@@ -18,6 +18,7 @@ PAGES = {  # name -> (script, menu label, title)
     "home": ("Home.py", N_("Home"), N_("Studio")),
     "generate": ("pages/generate.py", N_("Generate"), N_("Generate")),
     "edit": ("pages/edit.py", N_("Edit & Repaint"), N_("Edit & Repaint")),
+    "stems": ("pages/stems.py", N_("Stems"), N_("Stems")),
     "history": ("pages/history.py", N_("History"), N_("History")),
     "take": ("pages/take.py", "", N_("Take")),  # not in the menu: links lead to it
 }

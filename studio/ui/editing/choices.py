@@ -46,7 +46,17 @@ _USED: Mapping[Task, tuple[str, ...]] = {
     Task.EXTRACT: ("track_name",),
     Task.COMPLETE: (),
 }
-_ONLY_SOUND = ("caption", "lyrics", "instrumental", "vocal_language", "bpm", "keyscale", "timesignature", "auto_score")
+_ONLY_SOUND = (
+    "caption",
+    "lyrics",
+    "instrumental",
+    "vocal_language",
+    "bpm",
+    "keyscale",
+    "timesignature",
+    "auto_score",
+    "auto_lrc",
+)
 
 
 def seed() -> None:

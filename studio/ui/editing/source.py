@@ -23,16 +23,17 @@ _PICKED = "edit.source.take"
 _NEWEST = 24
 
 
-def panel() -> SourceView | None:
-    """Draw where the source comes from and return what it looks like."""
+def panel(*, closed: bool = False) -> SourceView | None:
+    """Draw where the source comes from and return what it looks like; `closed` draws it disabled."""
     st.file_uploader(
         _("Source Audio"),
         type=list(KINDS),
         key=_uploader(),
         help=_("What is edited. Send To Src on any take brings it here too and changes nothing else."),
         on_change=_arrived,
+        disabled=closed,
     )
-    _takes()
+    _takes(closed)
     if error := st.session_state.pop(_ERROR, None):
         notices.show(error)
     view = look()
@@ -90,7 +91,7 @@ def _known(view: SourceView) -> tuple[Sequence[Check], Sequence[LyricLine]]:
     return known.checks, known.lyrics.cues if known.lyrics else ()
 
 
-def _takes() -> None:
+def _takes(closed: bool) -> None:
     found = [take for batch in studio().library.batches(limit=_NEWEST // 2) for take in batch.takes][:_NEWEST]
     if not found:
         return
@@ -103,6 +104,7 @@ def _takes() -> None:
         format_func=lambda take_id: named.get(take_id, ""),
         placeholder=_("Choose a take"),
         on_change=_pick,
+        disabled=closed,
     )
 
 

@@ -1,0 +1,59 @@
+"""Stems: a new instrument to a song, one instrument out of it, the missing ones around it, and a mixer for them all."""
+
+import streamlit as st
+
+from studio.engine.requests import Task
+from studio.i18n import N_
+from studio.services.limits import limits_of
+from studio.ui import fields, jobs, shell
+from studio.ui.editing import choices, results, source, span, start, stems
+from studio.ui.panels import advanced, facts, words, writing
+from studio.ui.text import _
+
+TASKS = (Task.LEGO, Task.EXTRACT, Task.COMPLETE)
+PURPOSES = {
+    Task.LEGO: N_("Lego makes one new layer in the context of the source, such as a bass to a song."),
+    Task.EXTRACT: N_("Extract isolates one instrument of a mix; no words are needed."),
+    Task.COMPLETE: N_("Complete arranges the missing instruments around a source that has only some."),
+}
+BUTTONS = {
+    Task.LEGO: N_("Add this stem"),
+    Task.EXTRACT: N_("Extract this stem"),
+    Task.COMPLETE: N_("Complete the song"),
+}
+
+status = shell.open_page("stems")
+limits = limits_of(status)
+fields.seed(status.model, limits)
+choices.seed()
+writing.receive()
+writing.said()
+task = choices.task(TASKS, "stems.task")
+st.caption(_(PURPOSES[task]))
+why_not = stems.gate(status)
+
+left, right = st.columns([3, 2], gap="large")
+with left:
+    view = source.panel(closed=bool(why_not))
+    stems.tracks(task, closed=bool(why_not))
+    if why_not:
+        stems.closed_caption()
+    elif task is not Task.EXTRACT:
+        if task is Task.LEGO:
+            span.panel(view, limits.duration)
+        words.caption()
+        words.lyrics()
+    choices.without_lm()
+    start.button(task, status, limits, _(BUTTONS[task]), why_not)
+with right:
+    start.instruction(task)
+    if task is not Task.EXTRACT:
+        facts.panel(status.model, limits)
+        source.reference()
+    st.caption(_("The result is as long as its source; Audio Duration has no effect here."))
+    advanced.panel(status.model, status, unused=_(choices.UNUSED))
+
+jobs.panel()
+if view is not None:
+    stems.mix(view)
+results.panel(TASKS)
