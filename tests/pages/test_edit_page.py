@@ -27,7 +27,7 @@ def upload(studio: Studio) -> Upload:
 
 
 def page(studio: Studio, **state: object) -> AppTest:
-    app = AppTest.from_file(ROOT / "pages" / "edit.py", default_timeout=120)
+    app = AppTest.from_file(ROOT / "Home.py", default_timeout=120).run().switch_page("pages/edit.py")
     for name, value in state.items():
         app.session_state[name] = value
     return app.run()

@@ -18,7 +18,7 @@ from studio.ui.runtime import studio
 from studio.ui.text import _, plain, seconds
 
 _ROUND = "edit.source.round"  # counts up to empty the uploader, whose value can't be set
-_ERROR = "edit.source.error"
+_PLACE = "edit.source"  # where errors stand
 _PICKED = "edit.source.take"
 _NEWEST = 24
 
@@ -34,8 +34,7 @@ def panel(*, closed: bool = False) -> SourceView | None:
         disabled=closed,
     )
     _takes(closed)
-    if error := st.session_state.pop(_ERROR, None):
-        notices.show(error)
+    notices.kept(_PLACE)
     view = look()
     if view is None:
         st.info(_("There is no source yet: upload one, choose a take, or press Send To Src on a take."))
@@ -112,10 +111,11 @@ def _pick() -> None:
     take_id = st.session_state[_PICKED]
     if take_id is None:
         return
+    notices.forget(_PLACE)
     try:
         handoff.send_source(take_id)
     except StudioError as error:
-        st.session_state[_ERROR] = error
+        notices.keep(_PLACE, error)
     st.session_state[_PICKED] = None
 
 
@@ -127,10 +127,11 @@ def _arrived() -> None:
     file = st.session_state[_uploader()]
     if file is None:
         return
+    notices.forget(_PLACE)
     try:
         st.session_state[handoff.SOURCE] = studio().uploads.add(_("Source Audio"), file.name, file.getvalue())
     except StudioError as error:
-        st.session_state[_ERROR] = error
+        notices.keep(_PLACE, error)
     st.session_state[_ROUND] += 1
 
 

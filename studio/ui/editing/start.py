@@ -15,7 +15,7 @@ from studio.ui.fields import key
 from studio.ui.runtime import studio
 from studio.ui.text import _
 
-_ERROR = "edit.error"
+_PLACE = "edit.start"  # where errors stand
 
 
 def instruction(task: Task) -> None:
@@ -52,18 +52,18 @@ def button(task: Task, status: StatusView, limits: Limits, words: str, why_not: 
     )
     if reason:
         st.caption(reason)
-    if error := st.session_state.pop(_ERROR, None):
-        notices.show(error)
+    notices.kept(_PLACE)
 
 
 def _start(task: Task, status: StatusView, limits: Limits) -> None:
     """Submit the form; a callback, so that the seeds drawn can be written into the Seed field."""
+    notices.forget(_PLACE)
     fields.seed(status.model, limits)
     choices.seed()
     try:
         job_id = studio().generation.submit(choices.collect(task, status), handoff.parents())
     except StudioError as error:
-        st.session_state[_ERROR] = error
+        notices.keep(_PLACE, error)
         return
     jobs.watch(job_id)
     if st.session_state[key("use_random_seed")]:
@@ -72,7 +72,7 @@ def _start(task: Task, status: StatusView, limits: Limits) -> None:
 
 def _reason(status: StatusView) -> str:
     if status.ready:
-        return ""
+        return _("Your batch is being made; wait for it or cancel it.") if jobs.own_batch() else ""
     if status.state == WorkerState.LOADING:
         return _("The model is loading. Generate Music opens when it is ready.")
     if status.state == WorkerState.GONE:

@@ -21,7 +21,7 @@ from studio.ui.text import _, plain
 BASE = "base"  # the only family that knows single instruments
 _MIXER = "stems.mixer"
 _BASE_MODEL = "stems.base"
-_ERROR = "stems.error"
+_GATE, _DESK = "stems.gate", "stems.desk"  # where errors stand
 _LEFT = "stems.left"  # (source, ids) -> what was left over, as measured last
 
 
@@ -52,8 +52,7 @@ def gate(status: StatusView) -> str:
             )
         else:
             st.caption(_("There is no base model on this machine; `studio models fetch` gets one."))
-        if error := st.session_state.pop(_ERROR, None):
-            notices.show(error)
+        notices.kept(_GATE)
     return _("Initialize a base model first.")
 
 
@@ -97,8 +96,7 @@ def mix(view: SourceView) -> None:
     song = Channel(id=view.key, label=_("Source"), url=address(view), duration=view.seconds, muted=bool(extracted))
     st.subheader(_("Mixer"), anchor=False)
     mixer([song, *(_channel(number, take) for number, take in enumerate(found, 1))], key=_MIXER, on_bounce=_bounce)
-    if error := st.session_state.pop(_ERROR, None):
-        notices.show(error)
+    notices.kept(_DESK)
     with st.container(horizontal=True, vertical_alignment="center"):
         st.download_button(
             _("Download all stems as zip"),
@@ -139,17 +137,19 @@ def _bounce() -> None:
     parts = [Gain(id=one, decibels=gain) for one, gain in bounced(_MIXER)]
     if not parts:
         return
+    notices.forget(_DESK)
     try:
         jobs.watch(studio().mixing.bounce(parts))
     except StudioError as error:
-        st.session_state[_ERROR] = error
+        notices.keep(_DESK, error)
 
 
 def _measure(source: str, take_ids: tuple[str, ...]) -> None:
+    notices.forget(_DESK)
     try:
         left = studio().mixing.left_over(source, take_ids)
     except StudioError as error:
-        st.session_state[_ERROR] = error
+        notices.keep(_DESK, error)
         return
     st.session_state[_LEFT] = (source, take_ids, left)
 
@@ -171,7 +171,8 @@ def _residual(source: str, take_ids: tuple[str, ...]) -> None:
 
 
 def _initialize(name: str) -> None:
+    notices.forget(_GATE)
     try:
         jobs.watch(studio().generation.initialize(name))
     except StudioError as error:
-        st.session_state[_ERROR] = error
+        notices.keep(_GATE, error)
