@@ -77,8 +77,8 @@ class Engine:
     def generate(self, request: Request, run: Run | None = None) -> list[Take]:
         """Make one take for each seed of `request`.
 
-        Raises InvalidRequest when this checkpoint or the device's tier can't do it, AudioError for audio that can't be used, ModelNotReady
-        after `unload`, Cancelled, SilentOutput, OutOfMemory.
+        Raises InvalidRequest when this checkpoint or the device's tier can't do it, AudioError for audio that can't be
+        used, ModelNotReady after `unload`, Cancelled, SilentOutput, OutOfMemory.
         """
         loaded = self._loaded
         material = read_material(request, self.spec)
@@ -189,9 +189,7 @@ class Engine:
     def _tiling(self, run: Run) -> Tiling:
         """Encode as much at once as memory allows; each tile is reported, as their number is not known before."""
         seconds = encode_seconds(self._loaded.memory())
-        return Tiling(
-            whole_frames(self.spec.sound, seconds), lambda tile: run.step(Phase.PREPARING, tile, tile + 1)
-        )
+        return Tiling(whole_frames(self.spec.sound, seconds), lambda tile: run.step(Phase.PREPARING, tile, tile + 1))
 
     def _plain_texts(self, request: Request, effective: Effective, texts: Texts) -> Texts | None:
         """Embed the prompt of the last steps, as long as the first one, when there is another."""

@@ -96,9 +96,7 @@ def source_latents(
     return fit(_encoded(parts, spec, material.source, tiling), frames, calm)
 
 
-def reference_latents(
-    parts: Components, spec: ModelSpec, material: Material, tiling: Tiling
-) -> Tensor:
+def reference_latents(parts: Components, spec: ModelSpec, material: Material, tiling: Tiling) -> Tensor:
     """Return what the timbre encoder listens to, `[1 or takes, 750, C]`: without a reference it is silence."""
     if not material.references:
         return silence(parts.condition_encoder, spec.sound.frames(REFERENCE_SECONDS), parts.device)

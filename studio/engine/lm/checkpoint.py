@@ -95,7 +95,9 @@ def weight_names(folder: Path) -> set[str]:
     shards = read_json(index).get("weight_map")
     if not isinstance(shards, dict) or not shards:
         raise CheckpointError(f"{index}: weight_map must name the shard of every tensor")
-    held: set[str] = set().union(*(tensor_names(folder / str(shard)) for shard in sorted(set(map(str, shards.values())))))
+    held: set[str] = set().union(
+        *(tensor_names(folder / str(shard)) for shard in sorted(set(map(str, shards.values()))))
+    )
     if missing := shards.keys() - held:
         raise CheckpointError(f"{index} names {len(missing)} tensors that no shard holds, the first is {min(missing)}")
     return held
