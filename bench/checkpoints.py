@@ -27,6 +27,7 @@ MINI = Path(__file__).resolve().parents[1] / "data" / "models" / "acestep-mini-t
 SOUND = Sound(
     vae_class=VaeClass.OOBLECK, sample_rate=48000, hop_length=1920, channels=2, latent_channels=64
 )  # of the published checkpoints
+POOL = 2**20 - 3  # numbers drawn, which repeat: drawing two billion takes longer than the run; odd, so no rows repeat
 SPREAD = 0.02  # standard deviation of random weights, as the published config initialises them
 Model = TypeVar("Model", bound=nn.Module)
 
@@ -137,13 +138,14 @@ def _filled(setup: Setup, make: Callable[[], Model]) -> Model:
     """A model with random weights that never exist in another number type."""
     from accelerate import init_empty_weights
 
-    generator = torch.Generator(setup.device).manual_seed(1)
+    drawn = torch.empty(POOL, dtype=setup.dtype, device=setup.device)
+    drawn.normal_(0, SPREAD, generator=torch.Generator(setup.device).manual_seed(1))
     with init_empty_weights(include_buffers=False):
         model = make()
     state = {}
-    for name, parameter in model.named_parameters():
-        values = torch.empty(parameter.shape, dtype=setup.dtype, device=setup.device)
-        state[name] = values.normal_(0, SPREAD, generator=generator)
+    for number, (name, parameter) in enumerate(model.named_parameters()):
+        shifted = drawn.roll(number * 7919)  # so that no two layers are the same
+        state[name] = shifted.repeat(-(-parameter.numel() // POOL))[: parameter.numel()].clone().view(parameter.shape)
         if name.endswith(("norm.weight", "norm_q.weight", "norm_k.weight", "norm_out.weight", "layernorm.weight")):
             state[name] += 1
     model.load_state_dict(state, strict=False, assign=True)

@@ -14,6 +14,7 @@ from studio.engine.run import Run
 from studio.engine.score.results import Alignment, LyricScores
 from studio.engine.setup import Setup
 from studio.errors import Cancelled, LeaseLost, StudioError
+from studio.jobs.fetching import fetch_missing
 from studio.jobs.loading import setup_of
 from studio.jobs.outcome import outcome
 from studio.jobs.presence import Presence
@@ -82,9 +83,13 @@ EngineFactory = Callable[[str, Setup, Settings, Run], MusicEngine]
 
 
 def load_engine(model: str, setup: Setup, settings: Settings, run: Run) -> MusicEngine:
-    """Load the checkpoint called `model` as `setup` wants it, with torch, which is imported here and nowhere before."""
+    """Load the checkpoint called `model` as `setup` wants it, with torch, which is imported here and nowhere before.
+
+    A published one that isn't here is fetched first.
+    """
     from studio.engine.engine import Engine
 
+    fetch_missing(model, settings, run)
     dirs = (settings.models_dir, settings.checkpoints_dir)
     return Engine.load(model, setup=setup, dirs=dirs, run=run)
 

@@ -109,13 +109,15 @@ class Generation:
     ) -> str:
         """Ask the worker to load a checkpoint and return the job's id; raises NotFound for one that can't be used.
 
+        A published checkpoint that isn't on this machine is fetched first.
+
         Without `setup` it is loaded as the worker's settings say. What the worker's machine can't do fails the job.
         With `init_llm` the language model of that name (empty: the first found) is loaded after it, and what became of
         that is in `status().lm`, whatever it is; False unloads it and None leaves it as it is.
         """
         device = "" if setup is None else setup.device
         lm = self._language_model(lm_name, lm_backend, lm_fallback, device) if init_llm else None
-        names = [model.name for model in self._models.usable()]
+        names = [model.name for model in (*self._models.usable(), *self._models.published())]
         if model_name not in names:
             raise NotFound(f"no usable checkpoint called {model_name!r}; there are: {', '.join(names) or 'none'}")
         with self._database.write() as session:

@@ -9,7 +9,7 @@ from studio.config import Settings
 from studio.engine.checkpoint import find_checkpoints
 from studio.engine.lm.checkpoint import find_lms
 from studio.engine.memory import FULL_WIDTH
-from studio.engine.model_spec import ModelSpec, read_json
+from studio.engine.model_spec import DEFAULT_DURATION, FAMILIES, Family, ModelSpec, read_json
 from studio.errors import ModelNotReady, NotFound
 from studio.jobs.presence import LM, best_worker
 from studio.jobs.spec import LanguageModel, language_model_from
@@ -32,6 +32,9 @@ _WHY_NO_LM = {
 }
 
 
+_DIT = "acestep-v15-"
+
+
 class Models:
     """The checkpoints on disk and the state of the worker."""
 
@@ -45,6 +48,13 @@ class Models:
     def usable(self) -> list[ModelView]:
         """Return the checkpoints that passed every check, by name."""
         return [_view(info.spec, info.path) for info in find_checkpoints(self._dirs) if info.spec is not None]
+
+    def published(self) -> list[ModelView]:
+        """Return the published checkpoints that are not on this machine; Initialize fetches them first."""
+        from studio.engine.fetch import KNOWN  # with its HTTP client, which not every process needs
+
+        here = {info.name for info in find_checkpoints(self._dirs)}
+        return [_to_come(name) for name in KNOWN if name.startswith(_DIT) and name not in here]
 
     def spec(self, name: str) -> tuple[ModelSpec, int] | None:
         """Return what is known of a checkpoint, and how wide its DiT is; looked up once."""
@@ -97,6 +107,23 @@ def _width(path: Path) -> int:
     files = [file for file in (path / "transformer" / "config.json", path / "config.json") if file.is_file()]
     size = read_json(files[0]).get("hidden_size") if files else None
     return size if isinstance(size, int) else FULL_WIDTH
+
+
+def _to_come(name: str) -> ModelView:
+    """Guess from the name what a checkpoint will say of itself (product.md X-11)."""
+    kinds = {Family.TURBO: "turbo" in name, Family.SFT: "sft" in name, Family.BASE: "base" in name}
+    family = next((kind for kind, named in kinds.items() if named), Family.TURBO)
+    defaults = FAMILIES[family]
+    return ModelView(
+        name=name,
+        tasks=tuple(task.value for task in defaults.tasks),
+        family=family.value,
+        steps=defaults.steps,
+        max_steps=defaults.max_steps,
+        shift=defaults.shift,
+        duration=DEFAULT_DURATION,
+        here=False,
+    )
 
 
 def _view(spec: ModelSpec, path: Path) -> ModelView:

@@ -80,6 +80,10 @@ class Studio:
         """Return the checkpoints that can be initialised."""
         return self._models.usable()
 
+    def published(self) -> list[ModelView]:
+        """Return the published checkpoints that are not here; initialising one fetches it first."""
+        return self._models.published()
+
     def language_models(self) -> list[LmView]:
         """Return the language models on disk, broken ones with what is wrong with them."""
         return self._models.language_models()

@@ -37,6 +37,7 @@ class ModelView:
     folder: str = ""  # the checkpoints root it lies in, where that is known
     tasks: tuple[str, ...] = ()  # what it can make, where that is known
     codebook: int = 0  # how many audio codes it knows; 0: it has no audio tokenizer
+    here: bool = True  # False: it is published, and fetched before it is loaded
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

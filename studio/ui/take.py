@@ -16,8 +16,9 @@ from studio.ui.text import Colour, _, moment, plain, seconds, snippet
 
 NEARBY = 12  # batches
 TIMES = {
-    "plan": N_("LM phase 1: metadata"),
-    "codes": N_("LM phase 2: codes"),
+    "lm_facts": N_("LM phase 1: metadata"),
+    "lm_codes": N_("LM phase 2: codes"),
+    "lm_total": N_("LM in all"),
     "encode": N_("Encoders"),
     "denoise": N_("Diffusion"),
     "decode": N_("VAE decoding"),

@@ -14,7 +14,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -42,6 +42,8 @@ class Server:
     port: int
     script: Path = ROOT / "app.py"
     options: tuple[str, ...] = ()  # more of them
+    loads: bool = True  # a model, before it is open
+    variables: dict[str, str] = field(default_factory=dict)
     process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -61,10 +63,12 @@ class Server:
             "STUDIO_DATA_DIR": str(self.data),
             "STUDIO_MODELS_DIR": str(self.model.parent),
             "STUDIO_CONFIG_FILE": str(self.data / "none.toml"),
+            **self.variables,
         }
+        config = ["--config", name] if self.loads else []
         with (self.data / "server.log").open("wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, str(self.script), "--config", name, "--port", str(self.port), *self.options],
+                [sys.executable, str(self.script), *config, "--port", str(self.port), *self.options],
                 env=environment,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -79,7 +83,7 @@ class Server:
     def answers(self) -> bool:
         try:
             with urllib.request.urlopen(f"{self.url}/api/health", timeout=5 * PATIENCE) as response:
-                return bool(json.load(response)["state"] == "ready")
+                return bool(json.load(response)["state"] == "ready") or not self.loads
         except (OSError, urllib.error.URLError):
             return False
 

@@ -56,7 +56,9 @@ def test_initialize_loads_the_chosen_model(app: AppTest, studio: Studio) -> None
     studio.start_worker()
     wait_for(lambda: studio.status().state == "empty")
     open_generate(app)
-    assert app.selectbox("service.model").options == [f"{MODEL} (turbo)"]
+    here, *published = app.selectbox("service.model").options
+    assert here == f"{MODEL} (turbo)"
+    assert "acestep-v15-base (base, is downloaded first)" in published
     app.button("service.initialize").click().run()
     wait_for(lambda: studio.status().ready)
     app.run()
@@ -85,7 +87,8 @@ def test_no_checkpoint_at_all_is_explained(app: AppTest, studio: Studio, setting
     studio.start_worker()
     open_generate(app)
     assert "No model was found" in texts(app)
-    assert app.button("service.initialize").disabled
+    assert app.selectbox("service.model").value == "acestep-v15-turbo"
+    assert not app.button("service.initialize").disabled  # that one can be downloaded
     assert not app.exception
 
 
@@ -160,8 +163,11 @@ def test_a_second_job_waits_and_shows_its_place(app: AppTest, ready: Studio, con
     conductor.hold_at, _ = 1, conductor.go.clear()
     open_generate(app)
     fill(app, caption="a song")
-    for _press in range(3):
-        app.button(GENERATE).click().run()
+    app.button(GENERATE).click().run()
+    assert app.button(GENERATE).disabled
+    assert app.button("service.initialize").disabled
+    for _tab in range(2):
+        ready.generation.submit({"caption": "from another tab"})
     first = ready.generation.active()[0]
     wait_for(lambda: ready.generation.job(first.id).state == JobState.RUNNING)
     app.run()

@@ -10,6 +10,7 @@ from studio.services.views import TakeView
 from studio.storage import models
 from studio.storage.times import utc_now
 from studio.ui import handoff
+from studio.ui.text import plain
 from tests.pages.play import make, players, texts, wait_for
 
 LRC = "[00:00.00]first line\n[00:02.50]second line"
@@ -54,6 +55,21 @@ def test_a_take_is_shown_with_everything_about_it(app: AppTest, ready: Studio) -
     assert "Not scored yet" in words
     assert len(players(app)) == 1
     assert "No codes" in words
+
+
+def test_a_take_that_thought_shows_its_plan_its_codes_and_both_phases(app: AppTest, ready: Studio) -> None:
+    take = takes(ready, batch_size=1, bpm=97)[0]
+    plan = {"lm_model": "acestep-5Hz-lm-mini", "lm_backend": "pt", "cot_keyscale": "F minor", "audio_codes": [5, 6]}
+    with ready._database.write() as session:
+        row = session.get_one(models.Take, take.id)
+        row.effective = {**row.effective, **plan}
+        row.timings = {"lm_facts": 1.5, "lm_codes": 12.0, "lm_total": 13.5, **row.timings}
+    open_take(app, take.id)
+    words = texts(app)
+    for line in ("| LM phase 1: metadata | 1.5 s |", "| LM phase 2: codes | 12 s |", "| LM in all | 13.5 s |"):
+        assert line in words
+    for value in (plain("acestep-5Hz-lm-mini"), "F minor", "<|audio_code_5|><|audio_code_6|>"):
+        assert value in words
 
 
 def test_a_take_that_cannot_be_scored_says_why_and_an_old_score_is_shown(app: AppTest, ready: Studio) -> None:

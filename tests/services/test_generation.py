@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import threading
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
+import numpy as np
 import pytest
+import soundfile
 
 from studio.config import Settings
 from studio.engine.setup import Quantization, Setup
@@ -117,6 +121,38 @@ def test_queue_position_and_cancel(settings: Settings) -> None:
         with pytest.raises(NotFound):
             call("nobody")
     studio.close()
+
+
+def test_a_published_checkpoint_is_fetched_before_it_is_loaded(settings: Settings) -> None:
+    """The hubs are ports where nobody listens; what the person reads says so."""
+    away = replace(
+        settings, model="", huggingface_endpoint="http://127.0.0.1:9", modelscope_endpoint="http://127.0.0.1:9"
+    )
+    studio = open_studio(away)
+    studio.start_worker()
+    try:
+        assert "acestep-v15-turbo" in [model.name for model in studio.published()]
+        job = finish(studio, studio.generation.initialize("acestep-v15-turbo"))
+        assert job.state == JobState.FAILED
+        assert "acestep-v15-turbo can't be fetched" in job.error
+        assert job.phase in ("", "fetching")
+    finally:
+        studio.close()
+
+
+def test_a_cover_is_asked_for_by_the_form(studio: Studio) -> None:
+    tone = io.BytesIO()
+    soundfile.write(tone, 0.3 * np.sin(np.arange(16_000) / 9), 8_000, format="WAV")
+    source = studio.uploads.add("Source Audio", "loop.wav", tone.getvalue()).key
+    cover = {**FORM, "task_type": "cover", "src_audio": source, "audio_cover_strength": 0.4, "thinking": True}
+    job = finish(studio, studio.generation.submit(cover))
+    take = studio.library.batch(job.batch_id or "").takes[0]
+    assert (take.requested["task_type"], take.requested["audio_cover_strength"]) == ("cover", 0.4)
+    assert str(take.requested["src_audio"]).endswith(source)
+    for wrong, field in (({"src_audio": ""}, "src_audio"), ({"task_type": "lego", "track_name": "bass"}, "task_type")):
+        with pytest.raises(InvalidRequest) as caught:
+            studio.generation.submit({**cover, **wrong})
+        assert caught.value.field == field
 
 
 def test_submit_wakes_the_worker(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:

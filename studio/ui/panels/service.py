@@ -47,7 +47,7 @@ def panel(status: StatusView) -> DeltaGenerator:
 @st.cache_data(ttl=60, show_spinner=False)
 def _found() -> tuple[list[ModelView], list[LmView]]:
     """Reading every checkpoint's files at each rerun would cost more than all widgets; Refresh looks again."""
-    return studio().models(), [lm for lm in studio().language_models() if not lm.problem]
+    return [*studio().models(), *studio().published()], [lm for lm in studio().language_models() if not lm.problem]
 
 
 def _models() -> dict[str, ModelView]:
@@ -78,7 +78,7 @@ def _language() -> None:
 
 
 def _model_row(models: Mapping[str, ModelView], status: StatusView) -> None:
-    if not models:
+    if not any(model.here for model in models.values()):
         st.warning(_("No model was found. Put a checkpoint folder into data/models or data/checkpoints."))
     root, choice, refresh = st.columns([2, 4, 1], vertical_alignment="bottom")
     roots = [_ALL, str(settings().models_dir), str(settings().checkpoints_dir)]
@@ -94,7 +94,7 @@ def _model_row(models: Mapping[str, ModelView], status: StatusView) -> None:
         _("Main Model Path"),
         list(models),
         key="service.model",
-        format_func=lambda name: f"{name} ({models[name].family})" if name in models else str(name),
+        format_func=lambda name: _model_words(models[name]) if name in models else str(name),
         placeholder=_("no model"),
         help=_("The DiT that renders the sound. Turbo is quick, sft and base take guidance, base knows all tasks."),
         disabled=not models,
@@ -111,6 +111,12 @@ def _model_row(models: Mapping[str, ModelView], status: StatusView) -> None:
                 "{loaded} stays loaded until you press Initialize Service; {chosen} then comes with {steps} steps."
             ).format(loaded=plain(status.model.name), chosen=plain(other.name), steps=other.steps)
         )
+
+
+def _model_words(model: ModelView) -> str:
+    if model.here:
+        return f"{model.name} ({model.family})"
+    return _("{name} ({family}, is downloaded first)").format(name=model.name, family=model.family)
 
 
 def _lm_row() -> None:
@@ -249,9 +255,10 @@ def _seed(models: Mapping[str, ModelView], status: StatusView) -> None:
 
 
 def _first(models: Mapping[str, ModelView], wanted: str) -> str | None:
-    known = [name for name in (wanted, "acestep-v15-turbo") if name in models]
-    turbo = [name for name, model in models.items() if model.family == "turbo"]
-    return next(iter((*known, *turbo, *models)), None)
+    here = {name: model for name, model in models.items() if model.here}
+    known = [name for name in (wanted, "acestep-v15-turbo") if name in here]
+    turbo = [name for name, model in here.items() if model.family == "turbo"]
+    return next(iter((*known, *turbo, *here, *models)), None)
 
 
 def _recommended(names: list[str]) -> str | None:

@@ -14,7 +14,7 @@ depends_on = None
 def upgrade() -> None:
     """Go one version forward; of what an older version measured only the loudness is known by column."""
     op.add_column("entries", sa.Column("heard", sa.String(8), nullable=False, server_default=""))
-    op.add_column("entries", sa.Column("loudness", sa.Float(), nullable=True))
+    op.add_column("entries", sa.Column("loudness", sa.Double(), nullable=True))
     loudness = "SELECT loudness_lufs FROM measurements WHERE measurements.take_id = entries.take_id"
     measured = "take_id IN (SELECT take_id FROM measurements)"
     op.execute(f"UPDATE entries SET heard = '----', loudness = ({loudness}) WHERE {measured}")

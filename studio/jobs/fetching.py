@@ -1,0 +1,21 @@
+"""Brings a published checkpoint onto this machine when it is to be loaded and isn't here."""
+
+from __future__ import annotations
+
+from studio.config import Settings
+from studio.engine.checkpoint import find_checkpoints
+from studio.engine.run import Run
+
+
+def fetch_missing(name: str, settings: Settings, run: Run) -> None:
+    """Fetch the checkpoint `name` into the user's own folder unless it is here or nothing is published as it.
+
+    Raises what `studio.engine.fetch.fetch` does.
+    """
+    from studio.engine.fetch import KNOWN, fetch  # with its HTTP client, which is rarely needed
+    from studio.engine.hubs import Endpoints
+
+    here = {info.name for info in find_checkpoints((settings.models_dir, settings.checkpoints_dir))}
+    if name in KNOWN and name not in here:
+        endpoints = Endpoints(huggingface=settings.huggingface_endpoint, modelscope=settings.modelscope_endpoint)
+        fetch(name, settings.checkpoints_dir, endpoints=endpoints, run=run)
