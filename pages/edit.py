@@ -4,7 +4,7 @@ import streamlit as st
 
 from studio.engine.requests import Task
 from studio.services.limits import limits_of
-from studio.ui import fields, jobs, shell
+from studio.ui import fields, jobs, reuse, shell
 from studio.ui.editing import choices, cover, repaint, results, source, start
 from studio.ui.panels import advanced, facts, words, writing
 from studio.ui.text import _
@@ -17,6 +17,7 @@ fields.seed(status.model, limits)
 choices.seed()
 writing.receive()
 writing.said()
+reuse.said()
 task = choices.task(TASKS, "edit.task")
 
 left, right = st.columns([3, 2], gap="large")

@@ -5,7 +5,7 @@ import streamlit as st
 from studio.engine.requests import Task
 from studio.i18n import N_
 from studio.services.limits import limits_of
-from studio.ui import fields, jobs, shell
+from studio.ui import fields, jobs, reuse, shell
 from studio.ui.editing import choices, results, source, span, start, stems
 from studio.ui.panels import advanced, facts, words, writing
 from studio.ui.text import _
@@ -28,6 +28,7 @@ fields.seed(status.model, limits)
 choices.seed()
 writing.receive()
 writing.said()
+reuse.said()
 task = choices.task(TASKS, "stems.task")
 st.caption(_(PURPOSES[task]))
 why_not = stems.gate(status)

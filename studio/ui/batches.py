@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from studio.services.views import BatchView, JobState, ModelView
-from studio.ui import fields, jobs
+from studio.ui import fields, jobs, reuse
 from studio.ui.fields import FIELDS
 from studio.ui.history import bin as trash
 from studio.ui.history import particulars, picking, shelf
@@ -107,20 +107,20 @@ def ways_back(batch: BatchView, model: ModelView | None) -> None:
         again = st.button(
             _("Apply These Settings to UI"),
             key=f"apply.{batch.id}",
-            on_click=fields.apply,
-            args=[dict(batch.form), model, (), first],
+            on_click=reuse.fill,
+            args=[batch, model, (), first],
             icon=":material/input:",
-            help=_("Fill the Generate form exactly as it was for this batch."),
+            help=_("Fill the form of its page exactly as it was for this batch."),
         )
         same = bool(batch.takes) and st.button(
             _("Apply with the same seeds"),
             key=f"repeat.{batch.id}",
-            on_click=fields.apply,
-            args=[dict(batch.form), model, [take.seed for take in batch.takes], first],
+            on_click=reuse.fill,
+            args=[batch, model, [take.seed for take in batch.takes], first],
             help=_("The same form with the seeds that were used, to make these very takes again."),
         )
     if again or same:
-        st.switch_page("pages/generate.py")
+        st.switch_page(reuse.page(batch.task))
 
 
 def _settings(batch: BatchView) -> None:

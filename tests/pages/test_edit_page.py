@@ -93,3 +93,32 @@ def test_a_take_becomes_the_source_and_nothing_else_changes(ready: Studio) -> No
     wait_for(lambda: not ready.generation.active())
     child = ready.library.batches(limit=1)[0].takes[0]
     assert [edge.parent for edge in ready.library.lineage(child.id).made_from()] == [take.id]
+
+
+def test_a_repaint_of_history_comes_back_to_its_own_page(app: AppTest, ready: Studio) -> None:
+    source = upload(ready)
+    edit = {"task_type": "repaint", "src_audio": source.key, "repainting_start": 1.0, "repainting_end": 2.5}
+    batch_id = make(
+        ready, batch_size=1, caption="another bridge", repaint_mode="aggressive", audio_format="wav", **edit
+    )
+    take = ready.library.batch(batch_id).takes[0]
+    app.default_timeout = 120
+    app.switch_page("pages/history.py").run()
+    app.button(f"apply.{batch_id}").click().run()
+    assert not app.exception
+    assert app.title[0].value == "Edit & Repaint"
+    state = app.session_state
+    assert (state["edit.task"], state[SOURCE].key, state["create.caption"]) == ("repaint", source.key, "another bridge")
+    assert (state["create.repainting_start"], state["create.repainting_end"]) == (1.0, 2.5)
+    assert state["create.repaint_mode"] == "aggressive"
+    app.button(key="edit.generate").click().run()
+    wait_for(lambda: not ready.generation.active())
+    child = ready.library.batches(limit=1)[0].takes[0]
+    roles = {(edge.parent, edge.role.value) for edge in ready.library.lineage(child.id).made_from()}
+    assert roles == {(take.id, "settings"), ("source:song.wav", "source")}
+
+    ready.uploads.resolve(source.key, "src_audio").unlink()  # type: ignore[union-attr]  # it is there
+    app.switch_page("pages/history.py").run()
+    app.button(f"apply.{batch_id}").click().run()
+    assert "is gone; upload it again" in texts(app)
+    assert app.session_state[SOURCE] is None

@@ -8,6 +8,7 @@ from streamlit.testing.v1 import AppTest
 from studio.errors import SilentOutput
 from studio.services import Studio
 from studio.services.forms import DEFAULTS
+from studio.ui.editing import choices
 from studio.ui.fields import FIELDS
 from tests.pages.conftest import Conductor
 from tests.pages.play import EVERY_FIELD, make, players, texts, wait_for
@@ -22,9 +23,11 @@ def form_of(app: AppTest) -> dict[str, object]:
 
 
 def test_the_registry_holds_every_field_of_a_form_with_its_default() -> None:
-    assert set(FIELDS) == set(DEFAULTS) - {"lm_repetition_penalty"}
+    every = {**FIELDS, **choices.FIELDS}
+    of_pages = {"task_type", "src_audio", "cover_quantized", "complete_track_classes"}  # a page gives them, no field
+    assert set(every) == set(DEFAULTS) - {"lm_repetition_penalty"} - of_pages
     own = {"inference_steps", "shift", "guidance_scale", "thinking"}  # by the model, and Think on a page is on
-    assert all(field.default == DEFAULTS[name] for name, field in FIELDS.items() if name not in own)
+    assert all(field.default == DEFAULTS[name] for name, field in every.items() if name not in own)
 
 
 def test_empty_pages_say_what_will_be_there(app: AppTest, ready: Studio) -> None:

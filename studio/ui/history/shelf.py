@@ -9,7 +9,7 @@ import streamlit as st
 
 from studio.errors import NotFound
 from studio.services.views import ModelView, TakeView
-from studio.ui import fields, player
+from studio.ui import player, reuse
 from studio.ui.history import picking
 from studio.ui.history.looking import TASKS
 from studio.ui.runtime import studio
@@ -123,14 +123,14 @@ def _apply(take: TakeView, model: ModelView | None) -> None:
         icon=":material/input:",
         on_click=apply_settings,
         args=[take, model],
-        help=_("Fill the Generate form exactly as it was for this batch."),
+        help=_("Fill the form of its page exactly as it was for this batch."),
     ):
-        st.switch_page("pages/generate.py")
+        st.switch_page(reuse.page(take.task))
 
 
 def apply_settings(take: TakeView, model: ModelView | None) -> None:
-    """Fill the Generate form as it was for the take's batch; a callback."""
-    fields.apply(dict(studio().library.batch(take.batch_id).form), model, take_id=take.id)
+    """Fill the form of the task's page as it was for the take's batch; a callback."""
+    reuse.fill(studio().library.batch(take.batch_id), model, take_id=take.id)
 
 
 def _rate(take_id: str) -> None:

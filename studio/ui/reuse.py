@@ -1,0 +1,60 @@
+"""Settings of a batch back into the form of the page that owns its task (H-20)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import streamlit as st
+
+from studio.engine.requests import Task
+from studio.errors import StudioError
+from studio.services.uploads import Upload
+from studio.services.views import BatchView, ModelView
+from studio.ui import fields, notices
+from studio.ui.editing import choices
+from studio.ui.handoff import SOURCE
+from studio.ui.runtime import studio
+
+_GENERATE = ("pages/generate.py", "")
+_OWNERS: Mapping[str, tuple[str, str]] = {  # task -> its page, and the widget that chooses the task there
+    Task.COVER: ("pages/edit.py", "edit.task"),
+    Task.REPAINT: ("pages/edit.py", "edit.task"),
+    Task.LEGO: ("pages/stems.py", "stems.task"),
+    Task.EXTRACT: ("pages/stems.py", "stems.task"),
+    Task.COMPLETE: ("pages/stems.py", "stems.task"),
+}
+_PROBLEM = "reuse.problem"  # why the source could not be brought back, until its page says so
+
+
+def page(task: str) -> str:
+    """Return the page that owns a task."""
+    return _OWNERS.get(task, _GENERATE)[0]
+
+
+def fill(batch: BatchView, model: ModelView | None, seeds: Sequence[int] = (), take_id: str = "") -> None:
+    """Fill the form of the batch's page as it was, its source included; a callback, see fields.apply."""
+    form = dict(batch.form)
+    fields.apply(form, model, seeds, take_id)
+    if not (widget := _OWNERS.get(batch.task, _GENERATE)[1]):
+        return
+    for name, field in choices.FIELDS.items():
+        st.session_state[field.key] = field.default if form.get(name) is None else field.fit(form[name])
+    tracks = form.get("complete_track_classes")
+    st.session_state[choices.TRACKS] = list(tracks) if isinstance(tracks, list) else []
+    st.session_state[widget] = batch.task
+    st.session_state[SOURCE] = _source(str(form.get("src_audio") or ""))
+
+
+def said() -> None:
+    """Say on the page that was opened which source could not be brought back."""
+    if error := st.session_state.pop(_PROBLEM, None):
+        notices.show(error)
+
+
+def _source(key: str) -> Upload | None:
+    try:
+        found = studio().sources.look(key)
+    except StudioError as error:
+        st.session_state[_PROBLEM] = error
+        return None
+    return Upload(key=key, name=found.name, seconds=found.seconds)
