@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import cast
 
 import streamlit as st
 
@@ -19,6 +20,7 @@ POLL = 0.5  # seconds between looks at the rows
 _WATCHED = "jobs.watched"  # ids seen waiting or running in this session
 _ENDED = "jobs.ended"  # id of the job whose end is still to be shown
 _OWN = "jobs.own"  # id of the batch's job this session asked for last
+_NOW = "jobs.now"  # the active jobs as this drawing of the page found them
 _WHOLE = "jobs.whole"  # whether the page is being drawn, not only the panel
 _STALE = "jobs.stale"  # whether what stands above the panel was drawn before a job ended
 _FINISHED = "jobs.finished"  # id of the batch that was made for the person last
@@ -65,6 +67,15 @@ _STATES = {
 _COLOURS: Mapping[JobState, Colour] = {JobState.DONE: "green", JobState.FAILED: "red", JobState.RUNNING: "blue"}
 
 
+def look() -> None:
+    """Read once which jobs are active, for everything on the page that asks; before anything is drawn."""
+    st.session_state[_NOW] = studio().generation.active()
+
+
+def _active() -> list[JobView]:
+    return cast(list[JobView], st.session_state.get(_NOW, []))
+
+
 def watch(job_id: str) -> None:
     """Follow a job just submitted; what ended before no longer matters, and what plays stops for new music."""
     job = studio().generation.job(job_id)
@@ -77,7 +88,7 @@ def watch(job_id: str) -> None:
 
 def panel() -> None:
     """Draw every active job, polling while there is one, and say once how a job ended."""
-    active = studio().generation.active()
+    active = _active()
     watched = st.session_state.setdefault(_WATCHED, [])
     watched.extend(job.id for job in active if job.id not in watched)
     st.session_state[_WHOLE] = True
@@ -87,24 +98,24 @@ def panel() -> None:
 
 def making() -> bool:
     """Whether a batch the person asked for is being made or waits."""
-    return any(job.kind == "generate" and not job.ahead for job in studio().generation.active())
+    return any(job.kind == "generate" and not job.ahead for job in _active())
 
 
 def own_batch() -> bool:
     """Whether a batch that was asked for in this very tab is being made or waits; another tab's only comes first."""
     own = st.session_state.get(_OWN)
-    return any(job.id == own for job in studio().generation.active())
+    return any(job.id == own for job in _active())
 
 
 def loading() -> bool:
     """Whether what runs or waits first is about the models themselves, and so belongs beside their status."""
-    active = [job for job in studio().generation.active() if job.kind not in BACKGROUND]
+    active = [job for job in _active() if job.kind not in BACKGROUND]
     return bool(active) and active[0].kind in ("initialize", "adapt")
 
 
 def held_by() -> str:
     """Name the job that has the model or waits for it, as the panel would; empty when there is none."""
-    found = next((job for job in studio().generation.active() if job.kind not in BACKGROUND), None)
+    found = next((job for job in _active() if job.kind not in BACKGROUND), None)
     return "" if found is None else _progress(found)
 
 

@@ -9,7 +9,7 @@ import streamlit as st
 from studio.config import ROOT
 from studio.i18n import N_
 from studio.services.views import StatusView, WorkerState
-from studio.ui import notices
+from studio.ui import jobs, notices
 from studio.ui.guide import guide
 from studio.ui.runtime import studio
 from studio.ui.text import Colour, _, plain
@@ -50,6 +50,7 @@ def open_page(name: str) -> StatusView:
     )
     st.logo(ICON, size="large")
     notices.turn_to(name)
+    jobs.look()
     status = studio().status()
     with st.sidebar:
         for other, (script, entry, _title) in PAGES.items():
