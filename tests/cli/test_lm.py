@@ -100,7 +100,7 @@ def test_takes_are_scored_where_they_can_be(tmp_path: Path, capsys: pytest.Captu
     assert 0 <= score["score"] <= 1  # type: ignore[index,operator]
     assert {"caption", "lyrics", "bpm", "keyscale"} <= set(score["scores"])  # type: ignore[index,call-overload]
     assert (score["score_scale"], score["lm_model"]) == (0.1, NAME)  # type: ignore[index]
-    assert set(score["lyric_scores"]) == {"noise", "take"} or score["score_notes"]  # type: ignore[index,call-overload]
+    assert "can't time lyrics" in score["score_notes"][0]  # type: ignore[index]  # it has none of the heads for that
     (bare,) = rows(capsys, *scored)
     assert "no codes to judge" in bare["score"]["score_notes"][0]  # type: ignore[index]
     assert main([*scored[:-1], "2"]) == 2

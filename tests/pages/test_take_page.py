@@ -66,8 +66,8 @@ def test_a_take_that_thought_shows_its_plan_its_codes_and_both_phases(app: AppTe
         row.timings = {"lm_facts": 1.5, "lm_codes": 12.0, "lm_total": 13.5, **row.timings}
     open_take(app, take.id)
     words = texts(app)
-    for line in ("| LM phase 1: metadata | 1.5 s |", "| LM phase 2: codes | 12 s |", "| LM in all | 13.5 s |"):
-        assert line in words
+    for step, time in (("LM phase 1: metadata", "1.5 s"), ("LM phase 2: codes", "12 s"), ("LM in all", "13.5 s")):
+        assert f"| {plain(step)} | {plain(time)} |" in words
     for value in (plain("acestep-5Hz-lm-mini"), "F minor", "<|audio_code_5|><|audio_code_6|>"):
         assert value in words
 

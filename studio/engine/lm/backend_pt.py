@@ -129,13 +129,12 @@ class TorchBackend:
         chosen = hidden[rows]
         if columns is None:
             return F.linear(chosen, self._head).float()
-        if columns.last:
-            rest = self._head.index_select(0, columns.ids[columns.last - columns.first :])
-            parts = [F.linear(chosen, self._head[columns.first : columns.last]), F.linear(chosen, rest)]
+        if columns.codes:
+            parts = [F.linear(chosen, self._head[run]) for run in columns.runs]
             return torch.cat(parts, dim=-1).float()
         if len(columns.ids) <= _FEW:
             return F.linear(chosen, self._head.index_select(0, columns.ids)).float()
-        return F.linear(chosen, self._head).index_select(-1, columns.ids).float()
+        return columns.of(F.linear(chosen, self._head)).float()
 
     @torch.inference_mode()
     def _read(self, prompt: tuple[int, ...], target: list[int], cache: KeyValueCache) -> Reading:

@@ -17,24 +17,24 @@ from studio.engine.lm.rules import Allowed
 from studio.engine.lm.sampling import draw_tokens, guide, penalise, uniform
 from studio.engine.lm.vocabulary import Span, Vocabulary
 
+_RUNS = 32  # slices that are still cheaper than a gather
 # Gives the logits of some rows, float32: of the whole vocabulary, or only of the columns that may be chosen.
 ReadLogits = Callable[[list[int], "Columns | None"], Tensor]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Columns:
-    """The ids that may be chosen, in the order they are drawn from; a run of consecutive ids is `first` to `last`."""
+    """The ids that may be chosen, in the order they are drawn from."""
 
     ids: Tensor  # int64
-    first: int = 0
-    last: int = 0  # exclusive; 0 when the ids don't start with a long run
+    runs: tuple[slice, ...] = ()  # the same ids where a few slices hold them: copying those costs a tenth of a gather
+    codes: bool = False  # audio codes, a small part of the vocabulary
 
     def of(self, logits: Tensor) -> Tensor:
         """Return these columns of full logits."""
-        if not self.last:
+        if not self.runs:
             return logits.index_select(-1, self.ids)
-        rest = self.ids[self.last - self.first :]
-        return torch.cat([logits[..., self.first : self.last], logits.index_select(-1, rest)], dim=-1)
+        return torch.cat([logits[..., run] for run in self.runs], dim=-1)
 
 
 @dataclass(slots=True)
@@ -116,10 +116,18 @@ class Decider:
         if key not in self._columns:
             ids = self._vocabulary.span(allowed.span) if allowed.span else allowed.ids
             tensor = torch.as_tensor(ids, dtype=torch.int64, device=self._device)
-            first = self._vocabulary.first_code
-            run = (first, first + self._vocabulary.codes) if allowed.span in (Span.CODES, Span.CODES_OR_END) else (0, 0)
-            self._columns[key] = Columns(tensor, *run)
+            codes = allowed.span in (Span.CODES, Span.CODES_OR_END)
+            self._columns[key] = Columns(tensor, _runs(tensor), codes)
         return self._columns[key]
+
+
+def _runs(ids: Tensor) -> tuple[slice, ...]:
+    """Return the runs of consecutive ids, nothing when they are too many to be worth it."""
+    starts = [0, *((ids.diff() != 1).nonzero()[:, 0] + 1).tolist()]
+    if len(starts) > _RUNS:
+        return ()
+    parts = zip(starts, [*starts[1:], len(ids)], strict=True)
+    return tuple(slice(int(ids[start]), int(ids[end - 1]) + 1) for start, end in parts)
 
 
 def _guided(rows: Sequence[Row], members: list[int], scale: float, read: ReadLogits, columns: Columns) -> Tensor:

@@ -30,7 +30,7 @@ from tests.engine.lm.jobs import CAPTIONS, codes_job, facts_job, greedy_plan, pl
 ROOT = Path(__file__).resolve().parents[3]
 KEY = "a key of the tests"
 ROWS = 8
-on_server = [*needs_vllm, pytest.mark.timeout(900)]
+on_server = [*needs_vllm, pytest.mark.timeout(1800)]
 
 
 def test_the_command_names_the_model_by_its_folder(lm_path: Path) -> None:
@@ -62,7 +62,7 @@ def url(song_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[s
             command, stdout=output, stderr=subprocess.STDOUT, env=environment, cwd=ROOT, start_new_session=True
         )
     try:
-        for _ in range(3000):
+        for _ in range(6000):
             if "Application startup complete" in log.read_text():
                 break
             assert server.poll() is None, log.read_text()[-3000:]
