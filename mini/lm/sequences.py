@@ -19,8 +19,9 @@ from studio.engine.lm import prompts
 from studio.engine.lm.codes import CODES_PER_SECOND
 from studio.engine.lm.metadata import Facts, facts_yaml
 from studio.engine.lm.vocabulary import Vocabulary
+from studio.engine.requests import INSTRUMENTAL
 
-FIELD_WEIGHTS = {"bpm": 4.0, "caption": 0.4, "duration": 1.0, "keyscale": 4.0, "language": 1.0, "timesignature": 2.0}
+FIELD_WEIGHTS = {"bpm": 4.0, "caption": 0.7, "duration": 1.0, "keyscale": 4.0, "language": 1.0, "timesignature": 2.0}
 HEARD_WEIGHTS = FIELD_WEIGHTS | {"bpm": 8.0, "keyscale": 8.0}  # of facts that must be heard in codes
 WORDS_WEIGHT, CODE_WEIGHT, FRAME_WEIGHT = 0.3, 1.0, 0.1
 FORGOTTEN = 0.1  # share of the code sequences that learn the prompt guidance moves away from
@@ -39,6 +40,7 @@ class Heard:
     count: int
     song: Song
     start: float
+    told: bool = False  # whether tempo, key and metre stand before the codes
 
 
 @dataclass(slots=True)
@@ -83,15 +85,28 @@ def plan_text(vocabulary: Vocabulary, song: Song, rng: np.random.Generator, clip
     lyrics = texts.words_of(song, min(seconds, 60.0), language, rng)
     caption = texts.user_caption(song, rng) if rng.random() < 0.8 else texts.wish_of(song, rng, language)
     flats = bool(rng.random() < 0.25)
-    rewritten = texts.full_caption(song, rng) if rng.random() < 0.8 else None
+    rewritten = texts.rewritten(caption, song, rng) if clip is None or rng.random() < 0.5 else None
     facts = texts.facts_of(song, seconds, rewritten, language, flats=flats)
     if clip and rng.random() < 0.15:  # a user who lets the model choose nothing
         facts = Facts(bpm=facts.bpm, keyscale=facts.keyscale)
     text = Text()
     text.add(vocabulary.encode(prompts.plan_prompt(caption, lyrics)), 0.0)
-    _add_facts(text, vocabulary, facts, FIELD_WEIGHTS, genres=False)
+    # Of a song with codes the codes are the lesson; its facts are taught by the many texts without any.
+    weights = {name: (0.1 if clip else 1.0) * weight for name, weight in FIELD_WEIGHTS.items()}
+    _add_facts(text, vocabulary, facts, weights, genres=False)
     if clip:
         _add_codes(text, vocabulary, clip, rng, ends=seconds == int(clip.seconds))
+    return text
+
+
+def copy_text(vocabulary: Vocabulary, song: Song, rng: np.random.Generator) -> Text:
+    """A caption of any words and the same caption again: what a user says is kept, known or not."""
+    caption = texts.any_words(song, rng)
+    make = prompts.plan_prompt if rng.random() < 0.7 else prompts.format_prompt
+    text = Text()
+    text.add(vocabulary.encode(make(caption, INSTRUMENTAL)), 0.0)
+    facts = Facts(bpm=song.bpm, caption=caption)
+    _add_facts(text, vocabulary, facts, {"bpm": 2.0 if str(song.bpm) in caption else 0.0, "caption": 1.0}, genres=False)
     return text
 
 
@@ -130,7 +145,8 @@ def create_text(vocabulary: Vocabulary, song: Song, rng: np.random.Generator) ->
     instrumental = "vocals" not in song.tracks
     wish = texts.wish_of(song, rng, language) if rng.random() < 0.95 else ""
     text.add(vocabulary.encode(prompts.create_prompt(wish, instrumental)), 0.0)
-    facts = texts.facts_of(song, seconds, texts.full_caption(song, rng), language)
+    caption = texts.rewritten(wish, song, rng) if wish else texts.full_caption(song, rng)
+    facts = texts.facts_of(song, seconds, caption, language)
     _add_facts(text, vocabulary, facts, FIELD_WEIGHTS, genres=True)
     _add_lyrics(text, vocabulary, texts.words_of(song, seconds, language, rng))
     return text
@@ -144,7 +160,8 @@ def format_text(vocabulary: Vocabulary, song: Song, rng: np.random.Generator) ->
     given = texts.untagged(lyrics) if rng.random() < 0.6 else lyrics
     caption = texts.user_caption(song, rng) if rng.random() < 0.6 else texts.wish_of(song, rng, language)
     text.add(vocabulary.encode(prompts.format_prompt(caption, given)), 0.0)
-    facts = texts.facts_of(song, seconds, texts.full_caption(song, rng), language, flats=bool(rng.random() < 0.25))
+    written = texts.rewritten(caption, song, rng)
+    facts = texts.facts_of(song, seconds, written, language, flats=bool(rng.random() < 0.25))
     _add_facts(text, vocabulary, facts, FIELD_WEIGHTS, genres=True)
     _add_lyrics(text, vocabulary, lyrics)
     return text
@@ -172,12 +189,16 @@ def _add_facts(text: Text, vocabulary: Vocabulary, facts: Facts, weights: dict[s
 
 def _add_codes(text: Text, vocabulary: Vocabulary, clip: Clip, rng: np.random.Generator, *, ends: bool) -> None:
     text.add(vocabulary.encode("\n\n"), 0.0)
-    _codes_after(text, vocabulary, clip, rng, ends=ends)
+    _codes_after(text, vocabulary, clip, rng, ends=ends, told=True)
 
 
-def _codes_after(text: Text, vocabulary: Vocabulary, clip: Clip, rng: np.random.Generator, *, ends: bool) -> None:
+def _codes_after(
+    text: Text, vocabulary: Vocabulary, clip: Clip, rng: np.random.Generator, *, ends: bool, told: bool = False
+) -> None:
     first = len(text.ids)
     text.add(vocabulary.code_ids(clip.codes), CODE_WEIGHT)
+    if told:
+        text.heard = Heard(first=first, count=len(clip.codes), song=clip.song, start=clip.start, told=True)
     if ends:
         text.add([vocabulary.special.end], FRAME_WEIGHT)
     if rng.random() < FAR:
