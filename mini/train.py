@@ -288,6 +288,7 @@ def main() -> None:
     options = parser.parse_args()
     data.make_shards(options.shards, options.threads)
     torch.set_num_threads(options.threads)
+    torch.set_flush_denormal(True)  # sharp attention makes many tiny numbers, and those are slow on a CPU
     codes.make(options.codes)
     trainer = Trainer(
         {stage: getattr(options, stage) for stage in STAGES}, options.device, options.batch, options.gentle

@@ -50,6 +50,8 @@ class Text:
     ids: list[int] = field(default_factory=list)
     weights: list[float] = field(default_factory=list)
     heard: Heard | None = None
+    copied: list[tuple[int, int]] = field(default_factory=list)  # where a caption's next word stands in the prompt
+    caption: int = 0  # where the caption of the answer begins
     gap: tuple[int, int] = (0, 0)  # positions from this token on are that much later
 
     def add(self, ids: Sequence[int], weight: float) -> None:
@@ -90,10 +92,12 @@ def plan_text(vocabulary: Vocabulary, song: Song, rng: np.random.Generator, clip
     if clip and rng.random() < 0.15:  # a user who lets the model choose nothing
         facts = Facts(bpm=facts.bpm, keyscale=facts.keyscale)
     text = Text()
-    text.add(vocabulary.encode(prompts.plan_prompt(caption, lyrics)), 0.0)
+    prompt = prompts.plan_prompt(caption, lyrics)
+    text.add(vocabulary.encode(prompt), 0.0)
     # Of a song with codes the codes are the lesson; its facts are taught by the many texts without any.
     weights = {name: (0.1 if clip else 1.0) * weight for name, weight in FIELD_WEIGHTS.items()}
     _add_facts(text, vocabulary, facts, weights, genres=False)
+    _mark_copy(text, vocabulary, prompt)
     if clip:
         _add_codes(text, vocabulary, clip, rng, ends=seconds == int(clip.seconds))
     return text
@@ -104,9 +108,11 @@ def copy_text(vocabulary: Vocabulary, song: Song, rng: np.random.Generator) -> T
     caption = texts.any_words(song, rng)
     make = prompts.plan_prompt if rng.random() < 0.7 else prompts.format_prompt
     text = Text()
-    text.add(vocabulary.encode(make(caption, INSTRUMENTAL)), 0.0)
+    prompt = make(caption, INSTRUMENTAL)
+    text.add(vocabulary.encode(prompt), 0.0)
     facts = Facts(bpm=song.bpm, caption=caption)
     _add_facts(text, vocabulary, facts, {"bpm": 2.0 if str(song.bpm) in caption else 0.0, "caption": 1.0}, genres=False)
+    _mark_copy(text, vocabulary, prompt)
     return text
 
 
@@ -159,10 +165,12 @@ def format_text(vocabulary: Vocabulary, song: Song, rng: np.random.Generator) ->
     lyrics = texts.words_of(song, seconds, language, rng)
     given = texts.untagged(lyrics) if rng.random() < 0.6 else lyrics
     caption = texts.user_caption(song, rng) if rng.random() < 0.6 else texts.wish_of(song, rng, language)
-    text.add(vocabulary.encode(prompts.format_prompt(caption, given)), 0.0)
+    prompt = prompts.format_prompt(caption, given)
+    text.add(vocabulary.encode(prompt), 0.0)
     written = texts.rewritten(caption, song, rng)
     facts = texts.facts_of(song, seconds, written, language, flats=bool(rng.random() < 0.25))
     _add_facts(text, vocabulary, facts, FIELD_WEIGHTS, genres=True)
+    _mark_copy(text, vocabulary, prompt)
     _add_lyrics(text, vocabulary, lyrics)
     return text
 
@@ -182,9 +190,35 @@ def _add_facts(text: Text, vocabulary: Vocabulary, facts: Facts, weights: dict[s
         start = len(vocabulary.encode(f"{name}:"))
         ids = vocabulary.encode(line + "\n")
         text.add(ids[:start], FRAME_WEIGHT)
+        if name == "caption":
+            text.caption = len(text.ids)
         text.add(ids[start:], weights.get(name, 1.0))
         text.weights[-1] = max(FRAME_WEIGHT, text.weights[-1] * (name == "caption"))  # only captions choose their end
     text.add([vocabulary.special.think_end], FRAME_WEIGHT)
+
+
+def _mark_copy(text: Text, vocabulary: Vocabulary, prompt: str) -> None:
+    """Note for each token before one of the rewritten caption where that one stands in the prompt.
+
+    Folded lines put line ends and spaces between the words, and the first word of a line has no space before it.
+    """
+    head, mark, _ = prompt.partition("# Caption\n")
+    there, place = len(vocabulary.encode(head + mark)), text.caption
+    pieces = [vocabulary.decode([token]) for token in text.ids]
+    words = [piece.strip() for piece in pieces]
+    if text.caption and words[there] != words[place]:  # without a space before it a word may be cut otherwise
+        there += 1 + next((n for n, piece in enumerate(pieces[there + 1 :]) if piece[:1].isspace()), 0)
+        place += 1 + next((n for n, piece in enumerate(pieces[place + 1 :]) if piece[:1].isspace()), 0)
+    while 0 < place < len(words):
+        if not words[there]:
+            there += 1
+        elif not words[place]:
+            place += 1
+        elif words[place] == words[there]:
+            text.copied.append((place - 1, there))
+            place, there = place + 1, there + 1
+        else:
+            return
 
 
 def _add_codes(text: Text, vocabulary: Vocabulary, clip: Clip, rng: np.random.Generator, *, ends: bool) -> None:

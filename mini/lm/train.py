@@ -35,7 +35,7 @@ from mini.lm.vocabulary import make_vocabulary
 
 STATE = data.WORK / "lm_train.pt"
 TOKENIZER = data.WORK / "lm_tokenizer"
-RATE, EMBEDDING_RATE = 2.5e-3, 2e-3
+RATE, REST_RATE, EMBEDDING_RATE = 2.5e-3, 1.5e-3, 6e-3
 STATE_SIZES = (0.031, 0.12)  # of the states before the first two layers when training begins
 SHORTEST = 50  # codes of a clip
 ASKED = {
@@ -50,10 +50,10 @@ SHARES = {  # of the steps
     "understand": 0.18,
     "plan": 0.36,
     "forgotten": 0.03,
-    "text plan": 0.15,
-    "copy": 0.16,
-    "create": 0.06,
-    "format": 0.06,
+    "text plan": 0.16,
+    "copy": 0.2,
+    "create": 0.04,
+    "format": 0.04,
 }
 CODE_SIZE = 0.38  # length of a code's embedding when training begins
 
@@ -78,11 +78,13 @@ class Trainer:
         begin(self.model, self.bank.chunks, size)
         self.average = copy.deepcopy(self.model).requires_grad_(False)
         matrices = [part for part in self.model.lm.model.layers.parameters() if part.ndim == 2]
-        chosen = set(map(id, matrices))
+        tables = [self.model.lm.get_input_embeddings().weight, self.model.hit_rows, self.model.note_rows]
+        chosen = set(map(id, [*matrices, *tables]))
         rest = [part for part in self.model.parameters() if id(part) not in chosen]
         self.optimizers: list[torch.optim.Optimizer] = [
             torch.optim.Muon(matrices, lr=RATE, weight_decay=0.02, adjust_lr_fn="match_rms_adamw"),
-            torch.optim.AdamW(rest, lr=EMBEDDING_RATE, betas=(0.9, 0.98), weight_decay=0.0),
+            torch.optim.AdamW(rest, lr=REST_RATE, betas=(0.9, 0.98), weight_decay=0.0),
+            torch.optim.AdamW(tables, lr=EMBEDDING_RATE, betas=(0.9, 0.98), weight_decay=0.0),
         ]
         self.rng = np.random.default_rng(0)
         self.step, self.seconds, self.seen = 0, 0.0, 0
@@ -120,7 +122,7 @@ class Trainer:
         batches, figures, last = self._batches(), defaultdict[str, list[float]](list), time.time()
         while self.step < steps:
             warm, left = min(1.0, (self.step + 1) / 50), min(1.0, (steps - self.step) / max(1, settle))
-            for optimizer, rate in zip(self.optimizers, (RATE, EMBEDDING_RATE), strict=True):
+            for optimizer, rate in zip(self.optimizers, (RATE, REST_RATE, EMBEDDING_RATE), strict=True):
                 optimizer.param_groups[0]["lr"] = rate * warm * (0.02 + 0.98 * left)
             for name, value in self._train_step(next(batches)).items():
                 figures[name].append(value)
@@ -140,6 +142,9 @@ class Trainer:
             last, layers = self.model.states(ids, positions)
             total, weight = self.model.text_loss(last, ids, weights)
             asked = self.model.hearing_loss(layers, [text.heard for text in texts])
+            looks = self.model.copy_loss([text.copied for text in texts])
+        if looks is not None:
+            asked["looks"] = looks
         loss = total / weight
         for name, value in asked.items():
             loss = loss + ASKED[name] * value
@@ -234,6 +239,7 @@ def main() -> None:
     )
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
+    torch.set_flush_denormal(True)  # sharp attention makes many tiny numbers, and those are slow on a CPU
     trainer = Trainer(options.tokens, options.earlier, options.kinds)
     trainer.resume()
     trainer.run(options.steps, options.settle)
