@@ -30,6 +30,7 @@ METRES = (2, 3, 4, 6)
 POOL_LAYER, PULSE_LAYER, FACTS_LAYER = 2, 3, 5  # whose output is asked, see `hearing_loss`
 HIT_CODES = 64  # values of a code's first three digits, which say its hits; the rest says its notes (`mini.codes`)
 LONGEST_ECHO = 64  # frames
+LOUD = 6.0
 CONSTANT = 0.12  # first number of every embedding, from which heads can make a query that is always the same
 LAGS = ((1, 2, 3, 4, 5, 6, 7, 8, 10, 12), (5, 9, 11, 13, 14, 16))  # tokens back that heads of the first layers look
 FOCUS = (2.2, 1.7, 1.5)  # how sharply, at the three fastest rotations
@@ -256,6 +257,15 @@ def begin(model: Listener, chunks: NDArray[np.float32], size: float) -> None:
     rest = grid - model.note_rows[:, None] - model.hit_rows[None]
     table[model.codes] = 0.5 * rest.flatten(0, 1)
     table[model.codes, 0] = table[: model.codes.start, 0].mean()
+
+
+@torch.no_grad()
+def speak_up(model: Listener) -> None:
+    """The same function with embeddings that later layers still see beside what the first ones add."""
+    model.lm.get_input_embeddings().weight.mul_(LOUD)
+    model.hit_rows.mul_(LOUD)
+    model.note_rows.mul_(LOUD)
+    model.lm.model.norm.weight.div_(LOUD)
 
 
 @torch.no_grad()

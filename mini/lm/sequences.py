@@ -206,6 +206,12 @@ def _mark_copy(text: Text, vocabulary: Vocabulary, prompt: str) -> None:
     there, place = len(vocabulary.encode(head + mark)), text.caption
     pieces = [vocabulary.decode([token]) for token in text.ids]
     words = [piece.strip() for piece in pieces]
+    answer = words.index(prompts.THINK)
+    for name in ("bpm", "keyscale"):  # a number or a key that the caption says
+        if name in words[answer:]:
+            said = words.index(name, answer) + 2
+            if words[said] in words[there:answer]:
+                text.copied.append((said - 1, words.index(words[said], there)))
     if text.caption and words[there] != words[place]:  # without a space before it a word may be cut otherwise
         there += 1 + next((n for n, piece in enumerate(pieces[there + 1 :]) if piece[:1].isspace()), 0)
         place += 1 + next((n for n, piece in enumerate(pieces[place + 1 :]) if piece[:1].isspace()), 0)

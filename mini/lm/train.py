@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from mini import data
 from mini.composer import draw_song
 from mini.lm.bank import load_bank
-from mini.lm.network import Listener, begin, begin_numbers, look_back, read_narrow
+from mini.lm.network import Listener, begin, begin_numbers, look_back, read_narrow, speak_up
 from mini.lm.sequences import (
     Clip,
     Text,
@@ -45,13 +45,14 @@ ASKED = {
     "key": 0.3,
     "metre": 0.1,
     "band": 1.0,
+    "looks": 0.7,
 }  # weights of what the states are asked
 SHARES = {  # of the steps
-    "understand": 0.18,
-    "plan": 0.36,
+    "understand": 0.25,
+    "plan": 0.34,
     "forgotten": 0.03,
     "text plan": 0.16,
-    "copy": 0.2,
+    "copy": 0.14,
     "create": 0.04,
     "format": 0.04,
 }
@@ -76,6 +77,8 @@ class Trainer:
             begin_numbers(self.model, self.vocabulary)
             look_back(self.model, STATE_SIZES)
         begin(self.model, self.bank.chunks, size)
+        if not earlier:
+            speak_up(self.model)
         self.average = copy.deepcopy(self.model).requires_grad_(False)
         matrices = [part for part in self.model.lm.model.layers.parameters() if part.ndim == 2]
         tables = [self.model.lm.get_input_embeddings().weight, self.model.hit_rows, self.model.note_rows]
