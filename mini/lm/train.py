@@ -48,13 +48,13 @@ ASKED = {
     "looks": 0.7,
 }  # weights of what the states are asked
 SHARES = {  # of the steps
-    "understand": 0.25,
-    "plan": 0.34,
+    "understand": 0.22,
+    "plan": 0.4,
     "forgotten": 0.03,
-    "text plan": 0.16,
+    "text plan": 0.15,
     "copy": 0.14,
-    "create": 0.04,
-    "format": 0.04,
+    "create": 0.03,
+    "format": 0.03,
 }
 CODE_SIZE = 0.38  # length of a code's embedding when training begins
 
