@@ -74,8 +74,8 @@ mini: .venv/installed
 
 LM_STEPS ?= 3000
 mini-lm: .venv/installed  ## the bundled language model, after `make mini`
-	$(BIN)/python -m mini.lm.bank --passes 4
-	$(BIN)/python -m mini.lm.ear
+	$(BIN)/python -m mini.lm.bank --passes 5
+	$(BIN)/python -m mini.lm.ear --steps 1000
 	$(BIN)/python -m mini.lm.train --steps $(LM_STEPS)
 	$(BIN)/python -m mini.lm.export
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -20,6 +20,7 @@ from mini.prompts import bare_prompt, prompt_of
 TASKS = ("text2music", "cover", "repaint", "extract", "lego", "complete")
 STEM_TASKS = ("extract", "lego", "complete")
 UNSAID = {"repaint": 0.1, "cover": 0.1, "extract": 0.5, "lego": 0.3, "complete": 0.3}  # share of prompts without words
+FEWER = {REST: 0.3, STEM: 0.1}  # share of the songs made from text that are made without one track, or with it alone
 REFERENCED = 0.25  # share of clips that get a reference of the same song
 OUTSIDE = 0.1  # weight of the loss where the source is kept anyway
 
@@ -54,11 +55,16 @@ class Clips:
 
 
 def draw_task(name: str, song: Song, track: int, rng: np.random.Generator) -> Task:
-    """Fill in versions and tracks; a song without separate tracks is made from text instead."""
-    if name not in STEM_TASKS:
-        return Task(name)
-    if track < 0:
-        return Task("text2music")
+    """Fill in versions and tracks; a song without separate tracks is made from text instead.
+
+    The same song with and without its drums, each with a caption that says so, teaches what that word means.
+    """
+    if track < 0 or name not in (*STEM_TASKS, "text2music"):
+        return Task("text2music" if name in STEM_TASKS else name)
+    if name == "text2music":
+        luck = rng.random()
+        which = REST if luck < FEWER[REST] else STEM if luck < FEWER[REST] + FEWER[STEM] else MIX
+        return Task(name, target=which)
     one = TRACKS[track]
     if name == "complete":
         others = tuple(other for other in song.tracks if other != one)
@@ -66,6 +72,14 @@ def draw_task(name: str, song: Song, track: int, rng: np.random.Generator) -> Ta
             return Task(name, others, STEM, MIX)
         return Task(name, (one,), REST, MIX)
     return Task(name, (one,), MIX if name == "extract" else REST, STEM)
+
+
+def players(task: Task, song: Song, track: int) -> Song:
+    """The song with the tracks that play in what a text asks for."""
+    if task.name != "text2music" or task.target == MIX:
+        return song
+    one = TRACKS[track]
+    return replace(song, tracks=(one,) if task.target == STEM else tuple(t for t in song.tracks if t != one))
 
 
 def prompt_for(task: Task, song: Song, rng: np.random.Generator) -> tuple[tuple[str, str], bool]:
@@ -94,7 +108,10 @@ class Clipper:
         clean = self._cut(rows, [task.target for task in tasks], starts, frames)
         heard = self._cut(rows, [task.source for task in tasks], starts, frames)
         context, weight = self._context(model, tasks, heard, starts, later)
-        prompts = tuple(prompt_for(task, self.facts[row], rng)[0] for task, row in zip(tasks, rows, strict=True))
+        asked = [
+            players(task, self.facts[row], int(self.songs.tracks[row])) for task, row in zip(tasks, rows, strict=True)
+        ]
+        prompts = tuple(prompt_for(task, song, rng)[0] for task, song in zip(tasks, asked, strict=True))
         whose = np.flatnonzero(rng.random(size) < REFERENCED)
         moments = rng.integers(0, self.songs.latents.shape[2] - REFERENCE_FRAMES, len(whose))
         references = self._cut(rows[whose], [MIX] * len(whose), moments, REFERENCE_FRAMES)

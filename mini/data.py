@@ -97,6 +97,20 @@ def load_songs() -> Songs:
     return Songs(np.concatenate(latents), np.concatenate(tracks))
 
 
+def move(latents: NDArray[np.float16], semitones: int) -> NDArray[np.float16]:
+    """Latents `[..., 64]` of the same music higher by `semitones`; what moves in at the edge is as soft as can be."""
+    moved = latents.copy()
+    notes = latents[..., :SEMITONES]
+    silence = notes.min(-1, keepdims=True)
+    if semitones > 0:
+        moved[..., semitones:SEMITONES] = notes[..., :-semitones]
+        moved[..., :semitones] = silence
+    elif semitones < 0:
+        moved[..., : SEMITONES + semitones] = notes[..., -semitones:]
+        moved[..., SEMITONES + semitones : SEMITONES] = silence
+    return moved
+
+
 def statistics(mixes: NDArray[np.float16]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Mean and spread of each latent over `[songs, frames, 64]`.
 

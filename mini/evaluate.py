@@ -15,7 +15,7 @@ from pathlib import Path
 
 import torch
 
-from mini.evaluation import autoencoder, cover, lm, repaint, stems, text
+from mini.evaluation import autoencoder, cover, lm, repaint, stems, text, tokenizer
 from mini.evaluation.material import MODELS, Setting
 from mini.evaluation.table import Section, report
 
@@ -25,6 +25,7 @@ PARTS: dict[str, Callable[[Setting], list[Section]]] = {
     "cover": cover.figures,
     "stems": stems.figures,
     "autoencoder": autoencoder.figures,
+    "tokenizer": tokenizer.figures,
     "lm": lm.figures,
 }
 REPORT = Path(__file__).parent / "REPORT.md"

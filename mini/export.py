@@ -8,6 +8,8 @@ import shutil
 from pathlib import Path
 
 import torch
+from safetensors.torch import load_file
+from torch import Tensor
 
 from mini import clips, data
 from mini.codes import load_codec
@@ -28,6 +30,15 @@ INDEX = {
     "audio_tokenizer": ["ace_step", "AceStepAudioTokenizer"],
     "audio_token_detokenizer": ["ace_step", "AceStepAudioTokenDetokenizer"],
 }
+
+
+def read_weights(folder: Path) -> dict[str, Tensor]:
+    """The weights of `Mini` in an exported checkpoint, in full precision."""
+    weights: dict[str, Tensor] = {}
+    for module, part in (("dit", "transformer"), ("condition", "condition_encoder"), ("text", "text_encoder")):
+        for file in (folder / part).glob("*.safetensors"):
+            weights |= {f"{module}.{name}": value.float() for name, value in load_file(file).items()}
+    return weights
 
 
 def export(folder: Path, family: str = "turbo") -> None:

@@ -22,6 +22,7 @@ from mini import codes, data, probe
 from mini.clips import Clipper, Clips
 from mini.composer import draw_song
 from mini.composer.tempo import CLOCKS, snap
+from mini.export import NAMES, export, read_weights
 from mini.network import WIDTH, Mini
 from mini.prompts import make_tokenizer, tokenise
 from mini.reading import draw_reading, new_heads, reading_loss, reading_scores
@@ -34,7 +35,7 @@ HARMONICS = (1, 2, 4)  # of the beat, that the states are asked for
 STAGES = ("text", "clock", "mean", "flow", "guide")
 PEAK_RATES = {"text": 2e-3, "clock": 2e-3, "mean": 1.6e-3, "flow": 1.6e-3, "guide": 4e-4}
 TEXT_ONLY = {"text2music": 1.0}
-SIX = {"text2music": 0.5, "cover": 0.12, "repaint": 0.08, "extract": 0.12, "lego": 0.09, "complete": 0.09}
+SIX = {"text2music": 0.46, "cover": 0.14, "repaint": 0.06, "extract": 0.18, "lego": 0.08, "complete": 0.08}
 SHARES = {"clock": TEXT_ONLY, "mean": SIX, "flow": SIX, "guide": {"text2music": 0.7, "cover": 0.2, "repaint": 0.1}}
 UNPROMPTED = 0.12  # share of the flow stage's clips that get the null condition instead of their prompt
 GUIDANCE = 2.0  # scale of classifier-free guidance that the turbo model takes over
@@ -44,8 +45,8 @@ DETAIL = 2.0  # weight of the latents above the semitones (brightness, noise ban
 class Trainer:
     """Model, optimiser and position in the schedule; everything a resumed run needs."""
 
-    def __init__(self, steps: dict[str, int], device: str, batch: int) -> None:
-        self.steps, self.device, self.batch = steps, device, batch
+    def __init__(self, steps: dict[str, int], device: str, batch: int, gentle: float = 1.0) -> None:
+        self.steps, self.device, self.batch, self.gentle = steps, device, batch, gentle
         self.tokenizer = make_tokenizer(data.WORK / "tokenizer")
         torch.manual_seed(0)
         self.model = Mini(len(self.tokenizer)).to(device)
@@ -105,6 +106,17 @@ class Trainer:
         self.rng.bit_generator.state = content["rng"]
         print(f"resumed {self.stage} at step {self.step}", flush=True)
 
+    def take_over(self, models: Path, stage: str) -> None:
+        """Begin `stage` with exported weights instead of the stages before it; the base model is the teacher."""
+        for family, modules in (("base", [self.teacher, self.model]), ("turbo", [self.model])):
+            if family == "turbo" and stage != "guide":
+                continue
+            weights = read_weights(models / NAMES[family])
+            for module in modules:
+                module.load_state_dict(weights)
+        self.average.load_state_dict(self.model.state_dict())
+        self.stage, self.optimizer = stage, self._optimizer(stage)
+
     def run(self, save_every: float = 120.0) -> None:
         """Train every remaining stage, saving as it goes."""
         while True:
@@ -158,7 +170,10 @@ class Trainer:
         done = self.step / self.steps[self.stage]
         for group in self.optimizer.param_groups:
             group["lr"] = (
-                PEAK_RATES[self.stage] * min(1.0, (self.step + 1) / 60) * (0.02 + 0.98 * min(1.0, 2.2 * (1 - done)))
+                self.gentle
+                * PEAK_RATES[self.stage]
+                * min(1.0, (self.step + 1) / 60)
+                * (0.02 + 0.98 * min(1.0, 2.2 * (1 - done)))
             )
         if self.stage == "text":
             loss = reading_loss(self.model, self.heads, self.tokenizer, draw_reading(32, self.rng))
@@ -265,16 +280,23 @@ def main() -> None:
     parser.add_argument("--shards", type=int, default=16, help="shards of 250 songs to render first")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--earlier", choices=("flow", "guide"), help="stage to begin with, on the exported models")
+    parser.add_argument(
+        "--gentle", type=float, default=1.0, help="factor on all rates, for weights that are good already"
+    )
     parser.add_argument("--out", type=Path, default=Path("data/models"))
     options = parser.parse_args()
     data.make_shards(options.shards, options.threads)
     torch.set_num_threads(options.threads)
+    torch.set_flush_denormal(True)  # sharp attention makes many tiny numbers, and those are slow on a CPU
     codes.make(options.codes)
-    trainer = Trainer({stage: getattr(options, stage) for stage in STAGES}, options.device, options.batch)
+    trainer = Trainer(
+        {stage: getattr(options, stage) for stage in STAGES}, options.device, options.batch, options.gentle
+    )
+    if options.earlier and not STATE.exists():
+        trainer.take_over(options.out, options.earlier)
     trainer.resume()
     trainer.run()
-    from mini.export import NAMES, export
-
     for family, name in NAMES.items():
         export(options.out / name, family)
 

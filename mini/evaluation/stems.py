@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -30,6 +31,7 @@ from studio.engine.edits import Complete, Extract, Lego
 from studio.engine.requests import Task, Track
 
 KINDS = ("drums", "bass", "lead")
+GUIDANCE = 3.0  # unless the caller sets one; the scale of text to music pushes stems too far from the mix
 BANDS = 24  # about the critical bands of hearing; in narrower ones noise alone is never twice the same
 LIKENESS = (("onset", onset_likeness), ("chroma", chroma_likeness))
 Ratio = Callable[[Audio, Audio], float]
@@ -63,6 +65,7 @@ def wave_ratio(estimate: Audio, true: Audio) -> float:
 
 def figures(setting: Setting) -> list[Section]:
     """The three tasks of base checkpoints, each skipped when it is not offered."""
+    setting = replace(setting, guidance=setting.guidance or GUIDANCE)
     band = player(setting.base, setting)
     parts = ((Task.EXTRACT, _extract), (Task.LEGO, _lego), (Task.COMPLETE, _complete))
     return [
@@ -72,7 +75,7 @@ def figures(setting: Setting) -> list[Section]:
 
 
 def _extract(setting: Setting, band: Player) -> Section:
-    songs = full_bands(setting.some(0.3), skip=3000)
+    songs = full_bands(setting.some(0.24), skip=3000)
     cases = []  # of each kind: estimate, estimate of another kind, mix, true stem
     for number, song in enumerate(songs):
         stems, mix = rendered(song, setting.seconds)
@@ -108,7 +111,7 @@ def _extract(setting: Setting, band: Player) -> Section:
 
 
 def _lego(setting: Setting, band: Player) -> Section:
-    songs = full_bands(setting.some(0.24), skip=4000)
+    songs = full_bands(setting.some(0.16), skip=4000)
     tracks = [track_of(song, KINDS[number % 3]) for number, song in enumerate(songs)]
     takes, true = [], []
     for number, (song, track) in enumerate(zip(songs, tracks, strict=True)):
@@ -165,7 +168,7 @@ def _fits(takes: list[Audio], true: list[Audio], what: str) -> list[Row]:
 
 
 def _complete(setting: Setting, band: Player) -> Section:
-    songs = full_bands(setting.some(0.24), skip=5000)
+    songs = full_bands(setting.some(0.16), skip=5000)
     takes, mixes, given = [], [], []
     for number, song in enumerate(songs):
         stems, mix = rendered(song, setting.seconds)

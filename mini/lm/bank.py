@@ -7,6 +7,7 @@ Latents are energies of semitones, so moving them up or down by whole semitones 
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -73,20 +74,6 @@ def load_bank(path: Path = BANK) -> Bank:
     return Bank(**arrays, held_out=arrays["seeds"] >= last - HELD_OUT)
 
 
-def move(latents: NDArray[np.float16], semitones: int) -> NDArray[np.float16]:
-    """Latents `[..., 64]` of the same music higher by `semitones`; what moves in at the edge is as soft as can be."""
-    moved = latents.copy()
-    notes = latents[..., :SEMITONES]
-    silence = notes.min(-1, keepdims=True)
-    if semitones > 0:
-        moved[..., semitones:SEMITONES] = notes[..., :-semitones]
-        moved[..., :semitones] = silence
-    elif semitones < 0:
-        moved[..., : SEMITONES + semitones] = notes[..., -semitones:]
-        moved[..., SEMITONES + semitones : SEMITONES] = silence
-    return moved
-
-
 def stretch(latents: NDArray[np.float16], steps: int) -> NDArray[np.float16]:
     """Latents `[frames, 64]` of the same music faster by `steps` of the tempo grid, as many frames; silence fills up.
 
@@ -113,7 +100,7 @@ def stretch(latents: NDArray[np.float16], steps: int) -> NDArray[np.float16]:
     return faster
 
 
-def make_bank(passes: int) -> None:
+def make_bank(passes: int, processes: int) -> None:
     """Encode every finished shard `passes` times; what an earlier run has encoded is kept.
 
     First the songs as they are, then moved, then moved and stretched, which keeps a model from knowing a tempo by the
@@ -124,8 +111,9 @@ def make_bank(passes: int) -> None:
     codec, parts = load_codec(), _read()
     done = len(parts["seeds"]) // max(1, len(np.unique(parts["seeds"])))
     for number in range(done, passes):
-        rng = np.random.default_rng(100 + number)
-        found = [_encode(codec, path, shard, number, rng) for shard, path in enumerate(_shards())]
+        jobs = [(path, shard, number) for shard, path in enumerate(_shards())]
+        with multiprocessing.get_context("spawn").Pool(processes) as pool:
+            found = pool.starmap(_encode, jobs, chunksize=1)
         parts = {name: np.concatenate([parts[name], *(one[name] for one in found)]) for name in LABELS}
         print(f"bank: pass {number + 1} of {passes}", flush=True)
         _write(parts | {"chunks": codec_chunks(codec), "mean": codec.mean.numpy(), "spread": codec.spread.numpy()})
@@ -138,9 +126,11 @@ def _shards() -> list[Path]:
     return paths
 
 
-def _encode(
-    codec: Codec, path: Path, shard: int, number: int, rng: np.random.Generator
-) -> dict[str, NDArray[np.int64]]:
+def _encode(path: Path, shard: int, number: int) -> dict[str, NDArray[np.int64]]:
+    from mini.codes import load_codec
+
+    torch.set_num_threads(1)
+    codec, rng = load_codec(), np.random.default_rng((100 + number, shard))
     with np.load(path) as parts:
         mixes = parts["latents"][:, data.MIX]
     seeds = shard * data.SONGS_A_SHARD + np.arange(len(mixes))
@@ -151,7 +141,7 @@ def _encode(
     for first in range(0, len(mixes), SONGS_AT_ONCE):
         clips = []
         for index in range(first, min(len(mixes), first + SONGS_AT_ONCE)):
-            clip = move(mixes[index], int(shifts[index]))
+            clip = data.move(mixes[index], int(shifts[index]))
             clip = stretch(clip, int(stretches[index])) if stretches[index] else clip
             clips.append(np.roll(clip, -int(offsets[index]), 0))
         codes = codec.codes(codec.standardise(torch.from_numpy(np.stack(clips)))).numpy().astype(np.int64)
@@ -196,5 +186,7 @@ def _write(parts: dict[str, NDArray[np.int64] | NDArray[np.float32]]) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--passes", type=int, default=4, help="how often each song is encoded")
+    parser.add_argument("--processes", type=int, default=1)
     torch.set_num_threads(1)
-    make_bank(parser.parse_args().passes)
+    options = parser.parse_args()
+    make_bank(options.passes, options.processes)

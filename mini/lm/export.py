@@ -24,7 +24,7 @@ def export(folder: Path, kind: torch.dtype = torch.float16) -> None:
     model = Listener(vocabulary)
     model.load_state_dict(content["average"])
     folder.mkdir(parents=True, exist_ok=True)
-    widened(model.lm, vocabulary).to(kind).save_pretrained(folder)
+    widened(model.fold(), vocabulary).to(kind).save_pretrained(folder)
     (folder / "generation_config.json").unlink(missing_ok=True)  # the published ones have none
     for name in ("tokenizer.json", "tokenizer_config.json"):
         shutil.copy(TOKENIZER / name, folder / name)

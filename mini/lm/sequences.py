@@ -19,8 +19,9 @@ from studio.engine.lm import prompts
 from studio.engine.lm.codes import CODES_PER_SECOND
 from studio.engine.lm.metadata import Facts, facts_yaml
 from studio.engine.lm.vocabulary import Vocabulary
+from studio.engine.requests import INSTRUMENTAL
 
-FIELD_WEIGHTS = {"bpm": 4.0, "caption": 0.4, "duration": 1.0, "keyscale": 4.0, "language": 1.0, "timesignature": 2.0}
+FIELD_WEIGHTS = {"bpm": 4.0, "caption": 0.7, "duration": 1.0, "keyscale": 4.0, "language": 1.0, "timesignature": 2.0}
 HEARD_WEIGHTS = FIELD_WEIGHTS | {"bpm": 8.0, "keyscale": 8.0}  # of facts that must be heard in codes
 WORDS_WEIGHT, CODE_WEIGHT, FRAME_WEIGHT = 0.3, 1.0, 0.1
 FORGOTTEN = 0.1  # share of the code sequences that learn the prompt guidance moves away from
@@ -39,6 +40,7 @@ class Heard:
     count: int
     song: Song
     start: float
+    told: bool = False  # whether tempo, key and metre stand before the codes
 
 
 @dataclass(slots=True)
@@ -48,6 +50,8 @@ class Text:
     ids: list[int] = field(default_factory=list)
     weights: list[float] = field(default_factory=list)
     heard: Heard | None = None
+    copied: list[tuple[int, int]] = field(default_factory=list)  # where a caption's next word stands in the prompt
+    caption: int = 0  # where the caption of the answer begins
     gap: tuple[int, int] = (0, 0)  # positions from this token on are that much later
 
     def add(self, ids: Sequence[int], weight: float) -> None:
@@ -83,15 +87,32 @@ def plan_text(vocabulary: Vocabulary, song: Song, rng: np.random.Generator, clip
     lyrics = texts.words_of(song, min(seconds, 60.0), language, rng)
     caption = texts.user_caption(song, rng) if rng.random() < 0.8 else texts.wish_of(song, rng, language)
     flats = bool(rng.random() < 0.25)
-    rewritten = texts.full_caption(song, rng) if rng.random() < 0.8 else None
+    rewritten = texts.rewritten(caption, song, rng) if clip is None or rng.random() < 0.5 else None
     facts = texts.facts_of(song, seconds, rewritten, language, flats=flats)
     if clip and rng.random() < 0.15:  # a user who lets the model choose nothing
         facts = Facts(bpm=facts.bpm, keyscale=facts.keyscale)
     text = Text()
-    text.add(vocabulary.encode(prompts.plan_prompt(caption, lyrics)), 0.0)
-    _add_facts(text, vocabulary, facts, FIELD_WEIGHTS, genres=False)
+    prompt = prompts.plan_prompt(caption, lyrics)
+    text.add(vocabulary.encode(prompt), 0.0)
+    # Of a song with codes the codes are the lesson; its facts are taught by the many texts without any.
+    weights = {name: (0.1 if clip else 1.0) * weight for name, weight in FIELD_WEIGHTS.items()}
+    _add_facts(text, vocabulary, facts, weights, genres=False)
+    _mark_copy(text, vocabulary, prompt)
     if clip:
         _add_codes(text, vocabulary, clip, rng, ends=seconds == int(clip.seconds))
+    return text
+
+
+def copy_text(vocabulary: Vocabulary, song: Song, rng: np.random.Generator) -> Text:
+    """A caption of any words and the same caption again: what a user says is kept, known or not."""
+    caption = texts.any_words(song, rng)
+    make = prompts.plan_prompt if rng.random() < 0.7 else prompts.format_prompt
+    text = Text()
+    prompt = make(caption, INSTRUMENTAL)
+    text.add(vocabulary.encode(prompt), 0.0)
+    facts = Facts(bpm=song.bpm, caption=caption)
+    _add_facts(text, vocabulary, facts, {"bpm": 2.0 if str(song.bpm) in caption else 0.0, "caption": 1.0}, genres=False)
+    _mark_copy(text, vocabulary, prompt)
     return text
 
 
@@ -130,7 +151,8 @@ def create_text(vocabulary: Vocabulary, song: Song, rng: np.random.Generator) ->
     instrumental = "vocals" not in song.tracks
     wish = texts.wish_of(song, rng, language) if rng.random() < 0.95 else ""
     text.add(vocabulary.encode(prompts.create_prompt(wish, instrumental)), 0.0)
-    facts = texts.facts_of(song, seconds, texts.full_caption(song, rng), language)
+    caption = texts.rewritten(wish, song, rng) if wish else texts.full_caption(song, rng)
+    facts = texts.facts_of(song, seconds, caption, language)
     _add_facts(text, vocabulary, facts, FIELD_WEIGHTS, genres=True)
     _add_lyrics(text, vocabulary, texts.words_of(song, seconds, language, rng))
     return text
@@ -143,9 +165,12 @@ def format_text(vocabulary: Vocabulary, song: Song, rng: np.random.Generator) ->
     lyrics = texts.words_of(song, seconds, language, rng)
     given = texts.untagged(lyrics) if rng.random() < 0.6 else lyrics
     caption = texts.user_caption(song, rng) if rng.random() < 0.6 else texts.wish_of(song, rng, language)
-    text.add(vocabulary.encode(prompts.format_prompt(caption, given)), 0.0)
-    facts = texts.facts_of(song, seconds, texts.full_caption(song, rng), language, flats=bool(rng.random() < 0.25))
+    prompt = prompts.format_prompt(caption, given)
+    text.add(vocabulary.encode(prompt), 0.0)
+    written = texts.rewritten(caption, song, rng)
+    facts = texts.facts_of(song, seconds, written, language, flats=bool(rng.random() < 0.25))
     _add_facts(text, vocabulary, facts, FIELD_WEIGHTS, genres=True)
+    _mark_copy(text, vocabulary, prompt)
     _add_lyrics(text, vocabulary, lyrics)
     return text
 
@@ -165,19 +190,55 @@ def _add_facts(text: Text, vocabulary: Vocabulary, facts: Facts, weights: dict[s
         start = len(vocabulary.encode(f"{name}:"))
         ids = vocabulary.encode(line + "\n")
         text.add(ids[:start], FRAME_WEIGHT)
+        if name == "caption":
+            text.caption = len(text.ids)
         text.add(ids[start:], weights.get(name, 1.0))
         text.weights[-1] = max(FRAME_WEIGHT, text.weights[-1] * (name == "caption"))  # only captions choose their end
     text.add([vocabulary.special.think_end], FRAME_WEIGHT)
 
 
+def _mark_copy(text: Text, vocabulary: Vocabulary, prompt: str) -> None:
+    """Note for each token before one of the rewritten caption where that one stands in the prompt.
+
+    Folded lines put line ends and spaces between the words, and the first word of a line has no space before it.
+    """
+    head, mark, _ = prompt.partition("# Caption\n")
+    there, place = len(vocabulary.encode(head + mark)), text.caption
+    pieces = [vocabulary.decode([token]) for token in text.ids]
+    words = [piece.strip() for piece in pieces]
+    answer = words.index(prompts.THINK)
+    for name in ("bpm", "keyscale"):  # a number or a key that the caption says
+        if name in words[answer:]:
+            said = words.index(name, answer) + 2
+            if words[said] in words[there:answer]:
+                text.copied.append((said - 1, words.index(words[said], there)))
+    if text.caption and words[there] != words[place]:  # without a space before it a word may be cut otherwise
+        there += 1 + next((n for n, piece in enumerate(pieces[there + 1 :]) if piece[:1].isspace()), 0)
+        place += 1 + next((n for n, piece in enumerate(pieces[place + 1 :]) if piece[:1].isspace()), 0)
+    while 0 < place < len(words):
+        if not words[there]:
+            there += 1
+        elif not words[place]:
+            place += 1
+        elif words[place] == words[there]:
+            text.copied.append((place - 1, there))
+            place, there = place + 1, there + 1
+        else:
+            return
+
+
 def _add_codes(text: Text, vocabulary: Vocabulary, clip: Clip, rng: np.random.Generator, *, ends: bool) -> None:
     text.add(vocabulary.encode("\n\n"), 0.0)
-    _codes_after(text, vocabulary, clip, rng, ends=ends)
+    _codes_after(text, vocabulary, clip, rng, ends=ends, told=True)
 
 
-def _codes_after(text: Text, vocabulary: Vocabulary, clip: Clip, rng: np.random.Generator, *, ends: bool) -> None:
+def _codes_after(
+    text: Text, vocabulary: Vocabulary, clip: Clip, rng: np.random.Generator, *, ends: bool, told: bool = False
+) -> None:
     first = len(text.ids)
     text.add(vocabulary.code_ids(clip.codes), CODE_WEIGHT)
+    if told:
+        text.heard = Heard(first=first, count=len(clip.codes), song=clip.song, start=clip.start, told=True)
     if ends:
         text.add([vocabulary.special.end], FRAME_WEIGHT)
     if rng.random() < FAR:

@@ -29,7 +29,9 @@ WISHES = (
     "{mood} song about the night",
     "{pace} {band}",
 )
+MOST_WORDS = 170  # characters a caption is filled up to
 SECTIONS = ("Verse", "Chorus", "Verse", "Bridge")
+_LINES = tuple(line for lines in LINES.values() for line in lines)
 
 
 def transposed(song: Song, semitones: int) -> Song:
@@ -67,6 +69,38 @@ def full_caption(song: Song, rng: np.random.Generator) -> str:
     if "drums" not in song.tracks and "drum" not in caption:
         caption += ", no drums"
     return caption[:1].upper() + caption[1:] + "."
+
+
+def rewritten(caption: str, song: Song, rng: np.random.Generator) -> str:
+    """What the model makes of a caption: the user's own words first, then what they leave open."""
+    low, more = caption.lower(), list[str]()
+    if "drums" not in song.tracks and "drum" not in low:
+        more.append("no drums")
+    for track in song.tracks:
+        words = INSTRUMENTS[track]
+        if len(more) < 3 and not any(word.removeprefix("a ") in low for word in words) and rng.random() < 0.5:
+            more.append(_pick(words, rng))
+    if not any(word in low for word in PACES[song.pace]):
+        more.append(_pick(PACES[song.pace], rng))
+    rng.shuffle(more)
+    room = MAX_CAPTION - 1
+    for words in more:
+        if len(caption) + len(words) + 2 < min(room, MOST_WORDS):
+            caption += f", {words}"
+    return caption[:room]
+
+
+def any_words(song: Song, rng: np.random.Generator) -> str:
+    """A caption nobody could guess: words of captions, lyrics and no language at all, some with the tempo."""
+    pool = f"{caption_of(song, rng)} {wish_of(song, rng, UNKNOWN)} {_pick(_LINES, rng)} {_pick(_LINES, rng)}".split()
+    letters = "abcdefghijklmnopqrstuvwxyz"
+    for _ in range(int(rng.integers(0, 6))):
+        pool.append("".join(rng.choice(list(letters), int(rng.integers(2, 8)))))
+    words = [str(word) for word in rng.permutation(pool)[: int(rng.integers(3, 16))]]
+    caption = " ".join(words).strip(" ,:;.\"'#-[]&*!|>%@`?{}")
+    if rng.random() < 0.4:
+        caption += tempo_text(song, rng)
+    return caption[: MAX_CAPTION - 1] or "music"
 
 
 def wish_of(song: Song, rng: np.random.Generator, language: str) -> str:

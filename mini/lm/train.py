@@ -10,7 +10,8 @@ import argparse
 import copy
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -19,10 +20,11 @@ from torch import Tensor, nn
 from mini import data
 from mini.composer import draw_song
 from mini.lm.bank import load_bank
-from mini.lm.network import Listener, begin, look_back
+from mini.lm.network import Listener, begin, begin_numbers, look_back, read_narrow, speak_up
 from mini.lm.sequences import (
     Clip,
     Text,
+    copy_text,
     create_text,
     forgotten_text,
     format_text,
@@ -33,32 +35,59 @@ from mini.lm.vocabulary import make_vocabulary
 
 STATE = data.WORK / "lm_train.pt"
 TOKENIZER = data.WORK / "lm_tokenizer"
-RATE, EMBEDDING_RATE = 3e-3, 2e-3
+RATE, REST_RATE, EMBEDDING_RATE = 2.5e-3, 1.5e-3, 6e-3
 STATE_SIZES = (0.031, 0.12)  # of the states before the first two layers when training begins
 SHORTEST = 50  # codes of a clip
-ASKED = {"place": 0.1, "pooled": 0.3, "tempo": 0.3, "key": 0.3, "metre": 0.1}  # weights of what the states are asked
-SHARES = {"understand": 0.18, "plan": 0.35, "forgotten": 0.04, "text plan": 0.19, "create": 0.12, "format": 0.12}
+ASKED = {
+    "place": 0.2,
+    "pooled": 0.5,
+    "tempo": 0.3,
+    "key": 0.3,
+    "metre": 0.1,
+    "band": 1.0,
+    "looks": 0.7,
+}  # weights of what the states are asked
+SHARES = {  # of the steps
+    "understand": 0.22,
+    "plan": 0.4,
+    "forgotten": 0.03,
+    "text plan": 0.15,
+    "copy": 0.14,
+    "create": 0.03,
+    "format": 0.03,
+}
+CODE_SIZE = 0.38  # length of a code's embedding when training begins
 
 
 class Trainer:
     """Model, optimisers and source of chance; everything a resumed run needs."""
 
-    def __init__(self, tokens: int) -> None:
-        self.tokens = tokens
+    def __init__(self, tokens: int, earlier: Path | None = None, kinds: Sequence[str] = tuple(SHARES)) -> None:
+        self.tokens, self.kinds = tokens, kinds
         self.vocabulary = make_vocabulary(TOKENIZER)
         self.bank = load_bank()
         self.rows = np.flatnonzero(~self.bank.held_out)
         torch.manual_seed(0)
         self.model = Listener(self.vocabulary)
-        begin(self.model, self.vocabulary, self.bank.chunks)
-        look_back(self.model, STATE_SIZES)
+        if earlier:  # an exported model knows its words; codes may mean something else by now
+            read_narrow(self.model, earlier)
+            size = float(self.model.table()[self.model.codes].norm(dim=1).mean())
+        else:
+            size = CODE_SIZE
+            begin_numbers(self.model, self.vocabulary)
+            look_back(self.model, STATE_SIZES)
+        begin(self.model, self.bank.chunks, size)
+        if not earlier:
+            speak_up(self.model)
         self.average = copy.deepcopy(self.model).requires_grad_(False)
         matrices = [part for part in self.model.lm.model.layers.parameters() if part.ndim == 2]
-        chosen = set(map(id, matrices))
+        tables = [self.model.lm.get_input_embeddings().weight, self.model.hit_rows, self.model.note_rows]
+        chosen = set(map(id, [*matrices, *tables]))
         rest = [part for part in self.model.parameters() if id(part) not in chosen]
         self.optimizers: list[torch.optim.Optimizer] = [
             torch.optim.Muon(matrices, lr=RATE, weight_decay=0.02, adjust_lr_fn="match_rms_adamw"),
-            torch.optim.AdamW(rest, lr=EMBEDDING_RATE, betas=(0.9, 0.98), weight_decay=0.0),
+            torch.optim.AdamW(rest, lr=REST_RATE, betas=(0.9, 0.98), weight_decay=0.0),
+            torch.optim.AdamW(tables, lr=EMBEDDING_RATE, betas=(0.9, 0.98), weight_decay=0.0),
         ]
         self.rng = np.random.default_rng(0)
         self.step, self.seconds, self.seen = 0, 0.0, 0
@@ -96,7 +125,7 @@ class Trainer:
         batches, figures, last = self._batches(), defaultdict[str, list[float]](list), time.time()
         while self.step < steps:
             warm, left = min(1.0, (self.step + 1) / 50), min(1.0, (steps - self.step) / max(1, settle))
-            for optimizer, rate in zip(self.optimizers, (RATE, EMBEDDING_RATE), strict=True):
+            for optimizer, rate in zip(self.optimizers, (RATE, REST_RATE, EMBEDDING_RATE), strict=True):
                 optimizer.param_groups[0]["lr"] = rate * warm * (0.02 + 0.98 * left)
             for name, value in self._train_step(next(batches)).items():
                 figures[name].append(value)
@@ -116,6 +145,9 @@ class Trainer:
             last, layers = self.model.states(ids, positions)
             total, weight = self.model.text_loss(last, ids, weights)
             asked = self.model.hearing_loss(layers, [text.heard for text in texts])
+            looks = self.model.copy_loss([text.copied for text in texts])
+        if looks is not None:
+            asked["looks"] = looks
         loss = total / weight
         for name, value in asked.items():
             loss = loss + ASKED[name] * value
@@ -141,7 +173,7 @@ class Trainer:
 
     def _batches(self) -> Iterator[list[tuple[str, Text]]]:
         """Batches of one kind each, texts of similar length together; kinds take turns by their shares."""
-        kinds, shares = list(SHARES), np.array(list(SHARES.values()))
+        kinds, shares = self.kinds, np.array([SHARES[kind] for kind in self.kinds])
         waiting: dict[str, list[list[tuple[str, Text]]]] = {kind: [] for kind in kinds}
         while True:
             kind = kinds[int(self.rng.choice(len(kinds), p=shares / shares.sum()))]
@@ -159,7 +191,7 @@ class Trainer:
             make = understand_text if kind == "understand" else forgotten_text
             return make(self.vocabulary, clip, self.rng)
         song = draw_song(int(self.rng.integers(1_000_000, 9_000_000)))
-        make_text = {"text plan": plan_text, "create": create_text, "format": format_text}[kind]
+        make_text = {"text plan": plan_text, "create": create_text, "format": format_text, "copy": copy_text}[kind]
         return make_text(self.vocabulary, song, self.rng)
 
     def _clip(self) -> Clip:
@@ -204,9 +236,14 @@ def main() -> None:
     parser.add_argument("--settle", type=int, default=400, help="last steps, over which the rates fall")
     parser.add_argument("--tokens", type=int, default=2400, help="of one step, with padding")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--earlier", type=Path, help="folder of an exported model to begin with instead of chance")
+    parser.add_argument(
+        "--kinds", nargs="+", choices=tuple(SHARES), default=tuple(SHARES), help="examples to learn from"
+    )
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    trainer = Trainer(options.tokens)
+    torch.set_flush_denormal(True)  # sharp attention makes many tiny numbers, and those are slow on a CPU
+    trainer = Trainer(options.tokens, options.earlier, options.kinds)
     trainer.resume()
     trainer.run(options.steps, options.settle)
 

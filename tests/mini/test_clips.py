@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from mini.clips import TASKS, Clipper, Clips, draw_task, prompt_for
+from mini.clips import TASKS, Clipper, Clips, Task, draw_task, players, prompt_for
 from mini.codes import LEVELS, Codec
 from mini.composer import draw_song
 from mini.composer.song import TRACKS
@@ -65,6 +65,18 @@ def test_a_song_of_one_track_is_made_from_text() -> None:
     assert draw_task("extract", draw_song(1), -1, rng).name == "text2music"
 
 
+def test_a_text_says_which_track_of_its_song_is_missing_or_alone() -> None:
+    song = next(song for song in map(draw_song, range(50)) if "drums" in song.tracks and len(song.tracks) > 2)
+    drums = TRACKS.index("drums")
+    without = players(Task("text2music", target=REST), song, drums)
+    assert without.tracks == tuple(track for track in song.tracks if track != "drums")
+    assert players(Task("text2music", target=STEM), song, drums).tracks == ("drums",)
+    assert players(Task("text2music"), song, drums) == song
+    assert players(Task("extract", ("drums",), MIX, STEM), song, drums) == song
+    drawn = [draw_task("text2music", song, drums, np.random.default_rng(seed)).target for seed in range(60)]
+    assert drawn.count(MIX) > drawn.count(REST) > drawn.count(STEM) > 0
+
+
 def test_instructions_name_the_track() -> None:
     song, rng = draw_song(3), np.random.default_rng(0)
     for task in ("extract", "lego", "complete"):
@@ -84,7 +96,7 @@ def test_training_passes_the_codes_that_the_stock_classes_give() -> None:
     torch.manual_seed(0)
     codec = Codec().eval()
     latents = torch.randn(2, 50, 64)
-    torch.testing.assert_close(codec.rebuild(latents), codec.hints(latents), atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(codec.rebuild(codec.digits(latents)[1]), codec.hints(latents), atol=1e-5, rtol=1e-4)
     assert int(codec.codes(latents).max()) < np.prod(LEVELS)
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
-from mini.lm.network import HEAD, Listener, look_back, widened
+from mini.lm.network import HEAD, HIT_CODES, LONGEST_ECHO, Listener, begin, echoes, look_back, read_narrow, widened
 from studio.engine.lm.vocabulary import Vocabulary, load_vocabulary
 
 MINI = Path("data/models/acestep-5Hz-lm-mini")
@@ -44,3 +45,39 @@ def test_heads_of_the_first_layer_begin_by_looking_back(vocabulary: Vocabulary) 
     with torch.no_grad():
         change = (model.states(ids, places)[1][1] - model.states(other, places)[1][1]).square().sum(-1)[0]
     assert min(change[20 + lag] for lag in (1, 4, 7)) > 3 * change[20 + 25]
+
+
+def test_an_exported_model_is_read_back(vocabulary: Vocabulary, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model, again = Listener(vocabulary).eval(), Listener(vocabulary).eval()
+    widened(model.lm, vocabulary).save_pretrained(tmp_path)
+    read_narrow(again, tmp_path)
+    ids = torch.randint(0, vocabulary.size, (1, 30))
+    with torch.no_grad():
+        torch.testing.assert_close(again.lm(ids).logits, model.lm(ids).logits, atol=1e-5, rtol=1e-4)
+
+
+def test_a_code_is_its_hits_and_its_notes(vocabulary: Vocabulary) -> None:
+    """The sums used in training are what the exported embeddings hold."""
+    torch.manual_seed(0)
+    model = Listener(vocabulary).eval()
+    chunks = np.random.default_rng(0).normal(size=(vocabulary.codes, 5, 64)).astype(np.float32)
+    begin(model, chunks, 0.4)
+    model.hit_rows.data[3] += 1.0
+    table = model.table().detach().clone()
+    before = table[model.codes].view(-1, HIT_CODES, table.shape[1])
+    assert (before[:, 3].mean() - before[:, 4].mean()).item() == pytest.approx(1.0, abs=0.1)
+    ids, places = torch.randint(0, vocabulary.size, (1, 30)), torch.arange(30)[None]
+    with torch.no_grad():
+        trained = model.states(ids, places)[0]
+        folded = model.fold().model(ids).last_hidden_state
+    torch.testing.assert_close(folded, trained, atol=1e-4, rtol=1e-3)
+
+
+def test_echoes_are_strong_at_the_period_of_the_hits() -> None:
+    chunks = np.zeros((2, 5, 64), np.float32)
+    chunks[1, 2, 48:] = 3.0  # a hit in the middle of a code
+    codes = np.array([[0, 0, 1] * 20])
+    mean = echoes(chunks, codes).mean((0, 1))
+    for part in mean.split(LONGEST_ECHO):
+        assert part[14] > 3 * part[[9, 11, 19]].abs().max()  # every 15 frames

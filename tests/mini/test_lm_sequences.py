@@ -11,8 +11,18 @@ import pytest
 from numpy.typing import NDArray
 
 from mini.composer import Song, draw_song
-from mini.lm.bank import move
-from mini.lm.sequences import Clip, Text, create_text, forgotten_text, format_text, plan_text, understand_text
+from mini.data import move
+from mini.lm import texts
+from mini.lm.sequences import (
+    Clip,
+    Text,
+    copy_text,
+    create_text,
+    forgotten_text,
+    format_text,
+    plan_text,
+    understand_text,
+)
 from studio.engine.lm import prompts
 from studio.engine.lm.grammar import GrammarSpec, Mode, grammar_for
 from studio.engine.lm.metadata import FIELDS, parse_facts, reasoning
@@ -92,6 +102,31 @@ def test_codes_to_understand_stand_in_the_engines_prompt(vocabulary: Vocabulary,
     assert vocabulary.codes_in(text.ids[text.heard.first : text.heard.first + text.heard.count]) == CODES
     assert not any(text.weights[: len(prompt)])
     assert parse_facts(vocabulary.decode(answer(vocabulary, text))).bpm == draw_song(seed).bpm
+
+
+def test_a_rewritten_caption_begins_with_the_users_words() -> None:
+    for seed in range(40):
+        song, caption = draw_song(seed), texts.user_caption(draw_song(seed), rng(seed))
+        written = texts.rewritten(caption, song, rng(seed))
+        assert written.startswith(caption)
+        if "drums" not in song.tracks and len(caption) < 100:
+            assert "drum" in written
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_words_nobody_knows_are_copied(vocabulary: Vocabulary, seed: int) -> None:
+    text = copy_text(vocabulary, draw_song(seed), rng(seed))
+    shown = vocabulary.decode(text.ids)
+    asked = re.search(r"# Caption\n(.*?)\n\n# Lyric", shown, re.DOTALL)
+    facts = parse_facts(shown)
+    assert asked and facts.caption == asked[1]
+    assert any(text.weights)
+
+
+def test_codes_of_a_plan_are_told_their_facts(vocabulary: Vocabulary) -> None:
+    text = plan_text(vocabulary, draw_song(3), rng(3), Clip(draw_song(3), CODES, 0.0))
+    assert text.heard is not None and text.heard.told
+    assert vocabulary.codes_in(text.ids[text.heard.first : text.heard.first + text.heard.count]) == CODES
 
 
 def test_guidance_moves_away_from_what_was_trained_without_a_prompt(vocabulary: Vocabulary) -> None:
