@@ -2,10 +2,10 @@
 
 import streamlit as st
 
-from studio.engine.requests import Task
 from studio.services.limits import limits_of
 from studio.ui import fields, jobs, reuse, shell
 from studio.ui.editing import choices, cover, repaint, results, source, start
+from studio.ui.editing.choices import Task
 from studio.ui.panels import advanced, facts, words, writing
 from studio.ui.text import _
 
@@ -30,7 +30,7 @@ with left:
     words.caption()
     words.lyrics()
     choices.without_lm()
-    start.button(task, status, limits, _("Generate Music"))
+    start.press(task, status, limits, _("Generate Music"))
 with right:
     facts.panel(status.model, limits)
     st.caption(_("The result is as long as its source and what is added to it; Audio Duration has no effect here."))

@@ -2,11 +2,11 @@
 
 import streamlit as st
 
-from studio.engine.requests import Task
 from studio.i18n import N_
 from studio.services.limits import limits_of
 from studio.ui import fields, jobs, reuse, shell
 from studio.ui.editing import choices, results, source, span, start, stems
+from studio.ui.editing.choices import Task
 from studio.ui.panels import advanced, facts, words, writing
 from studio.ui.text import _
 
@@ -45,7 +45,7 @@ with left:
         words.caption()
         words.lyrics()
     choices.without_lm()
-    start.button(task, status, limits, _(BUTTONS[task]), why_not)
+    start.press(task, status, limits, _(BUTTONS[task]), why_not)
 with right:
     start.instruction(task)
     if task is not Task.EXTRACT:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import TypedDict, cast
 
 from itsdangerous import BadSignature
 
@@ -37,6 +38,16 @@ class SourceView:
     settings: Mapping[str, object]  # what the file says it was made with; empty when it says nothing
 
 
+class _Look(TypedDict):
+    """What is remembered of an upload."""
+
+    seconds: float
+    sample_rate: int
+    peaks: str  # hexadecimal
+    loudness: float | None
+    settings: dict[str, object]
+
+
 class Sources:
     """The uploads of one user, looked at."""
 
@@ -54,7 +65,7 @@ class Sources:
         if path is None:
             raise NotFound("there is no source audio; upload one")
         beside = path.with_name(path.name + _LOOK)
-        facts = json.loads(beside.read_text(encoding="utf-8")) if beside.is_file() else self._read(key, path)
+        facts = _remembered(beside) or self._read(key, path)
         return SourceView(
             key=key,
             name=called(path),
@@ -85,9 +96,9 @@ class Sources:
         ending = PurePosixPath(name).suffix.lstrip(".")
         return MediaFile(path=path, mime=MIME.get(ending, "application/octet-stream"), filename=path.name)
 
-    def _read(self, key: str, path: Path) -> Mapping[str, object]:
+    def _read(self, key: str, path: Path) -> _Look:
         audio, rate = read_audio(path)
-        facts = {
+        facts: _Look = {
             "seconds": audio.shape[1] / rate,
             "sample_rate": rate,
             "peaks": outline(audio, COLUMNS).hex(),
@@ -101,7 +112,11 @@ class Sources:
         return facts
 
 
-def _settings(path: Path) -> Mapping[str, object]:
+def _remembered(beside: Path) -> _Look | None:
+    return cast(_Look, json.loads(beside.read_text(encoding="utf-8"))) if beside.is_file() else None
+
+
+def _settings(path: Path) -> dict[str, object]:
     """What an audio file says of itself; most say nothing."""
     try:
         found = json.loads(read_settings(path.read_bytes()) or "{}")

@@ -32,7 +32,7 @@ SILENT = """async (code) => {
   desk.play();
   let seed = 7;
   const random = () => (seed = (seed * 16807) % 2147483647) / 2147483647;
-  for (let at = 2; at < seconds - 2; at += 4) {
+  for (let at = 2; at < 636; at += 4) {
     context.suspend(at).then(() => {
       if (random() < 0.5) desk.seek(random() * 600);
       else desk.set(2, { muted: !desk.tracks[2].muted, solo: false });

@@ -19,6 +19,20 @@ from studio.ui.history.looking import TASKS
 from studio.ui.panels.choices import checkbox
 from studio.ui.text import _
 
+__all__ = [
+    "FIELDS",
+    "TRACKS",
+    "UNUSED",
+    "Task",
+    "collect",
+    "key",
+    "label",
+    "seed",
+    "source",
+    "task",
+    "value",
+    "without_lm",
+]
 UNUSED = N_("The language model has no part in this task, so its settings have no effect here.")
 FIELDS: Mapping[str, Field] = {
     field.name: field

@@ -36,7 +36,7 @@ def instruction(task: Task) -> None:
     )
 
 
-def button(task: Task, status: StatusView, limits: Limits, words: str, why_not: str = "") -> None:
+def press(task: Task, status: StatusView, limits: Limits, words: str, why_not: str = "") -> None:
     """Draw the button, and under it what came of the last try."""
     reason = why_not or _reason(status)
     st.button(
