@@ -32,14 +32,13 @@ def choose_wav(page: Page) -> None:
     idle(page)
 
 
-def made(page: Page, batch: int) -> Locator:
-    """Wait for the result of the page's `batch`th press and return its container."""
-    page.wait_for_timeout(500)
+def made(page: Page) -> Locator:
+    """Wait until the batch just asked for is done and return what is drawn of it."""
+    expect(page.get_by_role("button", name="Cancel")).to_be_visible()
     expect(page.get_by_role("button", name="Cancel")).to_have_count(0, timeout=280_000 * PATIENCE)
+    found = page.locator("[class*='st-key-edited-']")
+    expect(found).to_have_count(1)
     idle(page)
-    found = page.locator("[class*='st-key-edited.'], [class*='st-key-edited-']")
-    expect(found).to_have_count(1, timeout=60_000 * PATIENCE)
-    assert batch
     return found
 
 
@@ -75,12 +74,12 @@ def test_cover_and_repaint(page: Page, server: Server) -> None:
     choose_wav(page)
     picture(page, "edit-cover")
     start.click()
-    made(page, 1)
+    made(page)
     wait_for_takes(page, 3)  # the take's own deck, and source and take before and after
     expect(page.get_by_role("group", name="Before and after")).to_be_visible()
 
     # E-07, E-08, E-10: the region and its numbers
-    page.get_by_role("button", name="Repaint", exact=True).click()
+    page.get_by_text("Repaint", exact=True).click()
     idle(page)
     region = page.get_by_role("group", name="Region of the source")
     expect(region).to_be_visible()
@@ -105,7 +104,7 @@ def test_cover_and_repaint(page: Page, server: Server) -> None:
     box(page, "Caption").fill("calm piano")
     picture(page, "edit-repaint")
     start.click()
-    result = made(page, 2)
+    result = made(page)
     expect(result.get_by_text("outside the region: identical")).to_be_visible(timeout=60_000 * PATIENCE)
     picture(page, "edit-result")
 
@@ -134,5 +133,5 @@ def test_cover_and_repaint(page: Page, server: Server) -> None:
     number(page, "Repainting End").press("Enter")
     expect(page.get_by_text("before the source").first).to_be_visible()
     start.click()
-    result = made(page, 3)
+    result = made(page)
     expect(result.get_by_text("11 s").first).to_be_visible(timeout=60_000 * PATIENCE)
