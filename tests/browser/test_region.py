@@ -1,0 +1,109 @@
+"""The region element alone in Chromium: pointer, keyboard, snapping and zoom, and what it tells Python."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from studio.config import ROOT
+
+UI = ROOT / "studio" / "ui"
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(900)]
+DRAW = """async ([code, css, changes]) => {
+  if (!window.region) {
+    document.body.innerHTML =
+      '<style></style><div id="place" style="width:1000px"><div class="studio-region"></div></div>';
+    document.querySelector("style").textContent = css;
+    window.region = (await import(URL.createObjectURL(new Blob([code], { type: "text/javascript" })))).default;
+    window.told = [];
+    window.shown = {
+      id: "a", url: "data:audio/wav;base64,", duration: 10, peaks: Array.from({ length: 200 }, (_, n) => n % 200),
+      region: [0, 10], room: 20, bpm: 120, lines: [[1, 2.5], [4, 6]], quiet: 0,
+      words: { label: "Region", start: "Start", end: "End", move: "Move", part: "Play region", play: "Play",
+        pause: "Pause", out: "Out", in: "In", all: "All", snap: "Snap to", off: "off", beat: "beat", line: "line",
+        before: "adds before", after: "adds behind" },
+    };
+  }
+  Object.assign(window.shown, changes);
+  window.region({
+    parentElement: document.getElementById("place"), data: window.shown,
+    setStateValue: (name, value) => window.told.push([name, ...value]),
+  });
+}"""
+
+
+def draw(page: Page, **changes: object) -> None:
+    code, css = ((UI / f"region.{kind}").read_text(encoding="utf-8") for kind in ("js", "css"))
+    page.evaluate(DRAW, [code, css, changes])
+
+
+def told(page: Page) -> tuple[float, float]:
+    """Wait for the next thing that Python is told."""
+    page.wait_for_function("window.told.length > 0")
+    name, start, end, _count = page.evaluate("window.told.pop()")
+    assert name == "region"
+    return start, end
+
+
+def drag(page: Page, start: float, end: float, *, height: float = 0.7) -> None:
+    """Press at one second and let go at another of the ten that the file has."""
+    place = page.locator(".stage").bounding_box()
+    assert place is not None
+    first, last = -1.0, 11.0  # what is shown of ten seconds, see Region.whole
+
+    def x(seconds: float) -> float:
+        return float(place["x"] + (seconds - first) / (last - first) * place["width"])
+
+    y = place["y"] + height * place["height"]
+    page.mouse.move(x(start), y)
+    page.mouse.down()
+    page.mouse.move(x((start + end) / 2), y, steps=3)
+    page.mouse.move(x(end), y, steps=3)
+    page.mouse.up()
+
+
+def test_a_region_is_drawn_moved_typed_and_snapped(page: Page) -> None:
+    page.goto("about:blank")
+    draw(page)
+    start, end = (page.get_by_role("slider", name=name, exact=True) for name in ("Start", "End"))
+    drag(page, 5, 8)
+    assert told(page) == pytest.approx((5, 8), abs=0.11)
+    draw(page, region=[5, 8])  # as Python answers
+    expect(start).to_have_attribute("aria-valuenow", "5.00")
+    expect(page.get_by_text("5 – 8 s (3 s)")).to_be_visible()
+
+    drag(page, 8, 9)  # the edge
+    assert told(page) == pytest.approx((5, 9), abs=0.11)
+    draw(page, region=[5, 9])
+    drag(page, 7, 6, height=0.05)  # the bar above moves all of it
+    assert told(page) == pytest.approx((4, 8), abs=0.11)
+    draw(page, region=[4, 8])
+
+    end.focus()
+    end.press("ArrowRight")
+    end.press("Shift+ArrowRight")
+    assert told(page) == pytest.approx((4, 9.1))
+    draw(page, region=[-2, 12])  # typed: before the file and behind it
+    expect(page.get_by_text("adds before")).to_be_visible()
+    expect(end).to_have_attribute("aria-valuetext", "12 s")
+    draw(page, region=[4, 8])
+    start.press("Home")
+    assert told(page) == pytest.approx((0, 8))
+
+    draw(page, region=[4.2, 8])
+    page.get_by_label("Snap to").select_option("beat")
+    start.press("ArrowRight")
+    assert told(page) == pytest.approx((4.5, 8))
+    draw(page, region=[4.2, 8])
+    page.get_by_label("Snap to").select_option("line")
+    start.press("ArrowLeft")
+    assert told(page) == pytest.approx((4, 8))
+
+    before = start.evaluate("grip => parseFloat(grip.style.left)")
+    page.get_by_role("button", name="In", exact=True).click()
+    assert start.evaluate("grip => parseFloat(grip.style.left)") < before
+    page.get_by_role("button", name="All", exact=True).click()
+    drawn = page.locator("canvas").evaluate(
+        "canvas => canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data.some(value => value)"
+    )
+    assert drawn, "no outline was drawn"
