@@ -64,7 +64,7 @@ def figures(setting: Setting) -> list[Section]:
     if not folder.is_dir():
         return [skipped(title, f"no checkpoint in {setting.models}")]
     planner, codec = Planner.load(folder, device=setting.device), read_codec(setting.models / setting.base)
-    plans = setting.some(0.6)
+    plans = setting.count
     rows = [
         *_hearing(planner, codec, setting.count),
         *_plans(planner, codec, plans, setting.seconds),

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mini.composer import Song
+from mini.composer.words import PACES
 from mini.lm import texts
 from studio.engine.lm import prompts
 from studio.engine.lm.codes import CODES_PER_SECOND
@@ -29,6 +30,7 @@ FOREIGN = 0.15  # share of the sung text examples in another language than Engli
 UNSPOKEN = 0.5  # share of the heard examples that stop after the facts, or leave the caption out
 FAR = 0.3  # share of the code sequences with a gap in their positions, as if they were pieces of a longer song
 FARTHEST = 3000  # tokens
+PACE_WORDS = tuple(word for words in PACES for word in words if "-" not in word and " " not in word)
 _NEXT_FIELD = re.compile(r"\n(?=[a-z]+:)")
 
 
@@ -210,8 +212,9 @@ def _mark_copy(text: Text, vocabulary: Vocabulary, prompt: str) -> None:
     for name in ("bpm", "keyscale"):  # a number or a key that the caption says
         if name in words[answer:]:
             said = words.index(name, answer) + 2
-            if words[said] in words[there:answer]:
-                text.copied.append((said - 1, words.index(words[said], there)))
+            heard = [words[said], *(PACE_WORDS if name == "bpm" else ())]  # the number itself, else a word for it
+            if found := next((word for word in heard if word in words[there:answer]), ""):
+                text.copied.append((said - 1, words.index(found, there)))
     if text.caption and words[there] != words[place]:  # without a space before it a word may be cut otherwise
         there += 1 + next((n for n, piece in enumerate(pieces[there + 1 :]) if piece[:1].isspace()), 0)
         place += 1 + next((n for n, piece in enumerate(pieces[place + 1 :]) if piece[:1].isspace()), 0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import chain
 
 import torch
 from torch import nn
@@ -96,4 +97,5 @@ class Residency:
 
 
 def _dtype(part: nn.Module) -> torch.dtype:
-    return next(parameter.dtype for parameter in part.parameters() if parameter.is_floating_point())
+    """The number type of a part; an autoencoder without anything to train has its numbers in buffers."""
+    return next(tensor.dtype for tensor in chain(part.parameters(), part.buffers()) if tensor.is_floating_point())

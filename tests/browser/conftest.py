@@ -22,7 +22,7 @@ from playwright.sync_api import ConsoleMessage, Locator, Page, expect
 
 from studio.config import ROOT
 
-PATIENCE = float(os.environ.get("STUDIO_TEST_PATIENCE", "1"))  # times every wait, for a machine that is busy
+PATIENCE = float(os.environ.get("STUDIO_TEST_PATIENCE", "2"))  # times every wait, for a machine that is busy
 OUT = Path(__file__).parent / "out"
 BUNDLED = ROOT / "data" / "models" / "acestep-mini-turbo"
 # A deep-linked page makes Streamlit probe for its base path, which logs two 404s that mean nothing.

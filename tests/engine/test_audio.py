@@ -113,3 +113,10 @@ def test_a_negative_peak_counts_and_silence_stays() -> None:
     assert peak(np.array([[0.1, -0.7]], np.float32)) == pytest.approx(0.7)
     silent = np.full((2, 8), 1e-7, np.float32)
     assert level(silent) is silent
+
+
+def test_a_hard_end_does_not_ring(tmp_path: Path) -> None:
+    loud = 0.8 * np.sin(2 * np.pi * 440 * np.arange(RATE) / RATE, dtype=np.float32)[None].repeat(2, axis=0)
+    for kind in (AudioFormat.MP3, AudioFormat.OPUS, AudioFormat.AAC):
+        write_audio(tmp_path / f"a.{kind}", loud, RATE, kind)
+        assert np.abs(read_audio(tmp_path / f"a.{kind}")[0]).max() < 0.95, kind

@@ -9,10 +9,13 @@ import pytest
 
 from mini.codes import read_codec
 from mini.composer.kit import RATE
+from mini.evaluation import lm
 from mini.evaluation.hearing import chroma_likeness, onset_likeness
+from mini.evaluation.lm import understood
 from mini.evaluation.material import MODELS, held_out, rendered
 from mini.evaluation.tokenizer import codes_of, sound_of
 from studio.engine.audio.measure import transient_rate
+from studio.engine.lm.planner import Planner
 
 BASE = MODELS / "acestep-mini-base"
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not Path(BASE).is_dir(), reason="the weights are not here")]
@@ -28,6 +31,21 @@ def test_codes_keep_the_beat_and_the_chords_of_a_song() -> None:
     assert np.median([chroma_likeness(*pair) for pair in pairs]) > 0.35
     strangers = list(zip(decoded, sources[1:] + sources[:1], strict=True))
     assert np.median([onset_likeness(*pair) for pair in strangers]) < 0.2
+
+
+def test_the_language_model_hears_tempo_and_key_in_codes() -> None:
+    """Of 50 songs 82 % (half or double allowed) and 98 %; of another song's codes 14 % and 8 %."""
+    codec, songs = read_codec(BASE), held_out(12, skip=6000)
+    facts = understood(
+        Planner.load(MODELS / lm.CHECKPOINT, device="cpu"),
+        [codes_of(codec, rendered(song, lm.HEARD_SECONDS)[1]) for song in songs],
+    )
+    tempo = [
+        any(abs((said.bpm or 0) * factor / song.bpm - 1) <= 0.04 for factor in (0.5, 1, 2))
+        for said, song in zip(facts, songs, strict=True)
+    ]
+    assert np.mean(tempo) >= 0.5
+    assert np.mean([said.keyscale == song.key_scale for said, song in zip(facts, songs, strict=True)]) >= 0.75
 
 
 def test_codes_tell_drums_from_no_drums() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from studio.engine.audio import aac
+from studio.engine.audio.ffmpeg import CODECS, write_encoded
 from studio.engine.audio.shape import Audio
 from studio.engine.audio.stream import join, open_stream
 from studio.engine.requests import AudioFormat
@@ -19,7 +19,7 @@ BLOCK = 1 << 16  # frames a write; libsndfile crashes when one call brings minut
 RATES: Mapping[AudioFormat, tuple[int, ...]] = {  # Hz, all that a format knows; one that is not here knows every rate
     AudioFormat.MP3: (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000),
     AudioFormat.OPUS: (8000, 12000, 16000, 24000, 48000),
-    AudioFormat.AAC: aac.RATES,
+    AudioFormat.AAC: (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 88200, 96000),
 }
 
 
@@ -38,7 +38,6 @@ ENCODINGS: Mapping[AudioFormat, _Encoding] = {
     AudioFormat.FLAC: _Encoding("FLAC", "PCM_24"),
     # 0.2 is a constant 256 kbit/s at 48 kHz and 128 at 24 kHz; libsndfile's own default, about 80, can be heard.
     AudioFormat.MP3: _Encoding("MP3", "MPEG_LAYER_III", "CONSTANT", 0.2),
-    AudioFormat.OPUS: _Encoding("OGG", "OPUS", compression=0.2),
 }
 
 
@@ -59,8 +58,8 @@ def write_audio(path: Path, audio: Audio, sample_rate: int, audio_format: AudioF
     _check(audio, "the audio to write")
     check_rate(audio_format, sample_rate)
     try:
-        if audio_format is AudioFormat.AAC:
-            aac.write_aac(path, audio, sample_rate)
+        if audio_format in CODECS:
+            write_encoded(path, audio, sample_rate, audio_format)
         else:
             _write(path, audio, sample_rate, ENCODINGS[audio_format])
     except (OSError, soundfile.SoundFileError) as error:

@@ -78,6 +78,6 @@ def _line(tier: Tier) -> str:
         if card
         else _("no NVIDIA GPU was found, models run on the CPU")
     )
-    return _("Hardware: {found} · tier {tier}: up to {time} and {batch} takes at once without a language model").format(
+    return _("Hardware: {found} · tier {tier}: up to {time} and a batch of {batch} without a language model").format(
         found=found, tier=plain(tier.name), time=seconds(tier.max_duration(False)), batch=tier.max_batch(False)
     )

@@ -35,8 +35,7 @@ def _auto(model: ModelView | None) -> None:
     """Draw one Auto toggle a fact: on is an empty field, off a value to begin with."""
     auto = [name for name in _OPEN if st.session_state[key(name)] == FIELDS[name].default]
     st.session_state[_PILLS] = auto
-    pills, button = st.columns([4, 1], vertical_alignment="bottom")
-    pills.pills(
+    st.pills(
         _("Auto"),
         _OPEN,
         selection_mode="multi",
@@ -45,15 +44,15 @@ def _auto(model: ModelView | None) -> None:
         help=_("What is marked is left to the model. Take a mark away to begin with a value of your own."),
         on_change=_toggled,
         args=[auto, model.duration if model else 30.0],
+        wrap=True,
     )
-    button.button(
+    st.button(
         _("All Auto"),
         key="facts.auto",
         help=_("Leave BPM, key, metre, language and length to the model again"),
         on_click=_reset,
         args=[_OPEN],
         disabled=len(auto) == len(_OPEN),
-        width="stretch",
     )
 
 

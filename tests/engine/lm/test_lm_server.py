@@ -39,12 +39,12 @@ def test_the_command_names_the_model_by_its_folder(lm_path: Path) -> None:
     assert not any("key" in part.replace("kv-cache", "").lower() for part in command)  # others could read it in `ps`
     for changes, error in (({"dtype": "float16"}, InvalidRequest), ({"folder": lm_path.parent}, CheckpointError)):
         with pytest.raises(error):
-            server_command(**{"folder": lm_path, **changes})  # type: ignore[arg-type]
+            server_command(**{"folder": lm_path, "port": 99, **changes})  # type: ignore[arg-type]
 
 
 def test_the_page_shows_the_command_as_it_is(lm_path: Path) -> None:
     shown = (ROOT / "docs" / "language-model.md").read_text()
-    for part in server_command(lm_path):
+    for part in server_command(lm_path, port=8731):
         name = part.partition("=")[0]
         assert name.startswith("/") or name in shown, name
 

