@@ -32,9 +32,11 @@ from tests.browser.conftest import (
     visit,
     wait_for_takes,
 )
+from tests.browser.test_setup_journey import choose
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(3600)]
 LONG = 400_000 * PATIENCE  # ms, for what the models take
+SCORE, TIME = re.compile("(^| )Score$"), re.compile("^(lyrics )?LRC$")  # an icon's name comes first
 SONG: dict[str, object] = {
     "caption": "calm piano, slow and tender",
     "lyrics": "[verse]\nrain on the roof\nlight in the room",
@@ -192,6 +194,9 @@ def test_batches_autogen_and_history(page: Page, server: Server) -> None:
     panel(page, "Advanced Settings")
     expect(page.get_by_role("slider", name="Inference Steps")).to_have_attribute("aria-valuenow", "8")
     expect(box(page, "Seed")).to_have_value("11")
+    expect(page.get_by_role("checkbox", name="AutoGen")).to_be_checked()  # as it was for this batch
+    page.get_by_text("AutoGen", exact=True).click()
+    idle(page)
     batch = panel(page, "Batch Results & Generation Details")
     expect(batch.get_by_text("Mean time per take", exact=False)).to_be_visible()
     expect(batch.get_by_text("Diffusion", exact=False)).to_be_visible()
@@ -243,10 +248,10 @@ def test_judge_subtitle_save_and_reload(page: Page, server: Server) -> None:
     expect(scores(page)).to_have_count(0)
     card = cards(page).nth(1)
     inside = details(card)
-    inside.get_by_role("button", name="Score", exact=True).click()
+    inside.get_by_role("button", name=SCORE).click()
     expect(inside.get_by_text("Quality score:", exact=False)).to_be_visible(timeout=LONG)
     quiet(page)
-    inside.get_by_role("button", name="LRC", exact=True).click()
+    inside.get_by_role("button", name=TIME).click()
     times = inside.get_by_role("textbox", name="Lyrics Timestamps")
     expect(times).to_be_visible(timeout=LONG)
     quiet(page)
@@ -308,9 +313,9 @@ def test_what_cannot_be_judged_says_why_and_silence_is_not_kept(page: Page, serv
     wait_for_takes(page, 1)
     quiet(page)
     inside = details(cards(page).first)
-    inside.get_by_role("button", name="Score", exact=True).click()
+    inside.get_by_role("button", name=SCORE).click()
     expect(inside.get_by_text("made without Think", exact=False)).to_be_visible()
-    inside.get_by_role("button", name="LRC", exact=True).click()
+    inside.get_by_role("button", name=TIME).click()
     expect(inside.get_by_text("nothing to time", exact=False)).to_be_visible()
     picture(page, "card-explains")
 
@@ -391,9 +396,7 @@ def test_the_strength_of_an_adapter(page: Page, server: Server) -> None:
     assert np.abs(heard["half"] - heard["off"]).max() > 0.001
     assert np.abs(heard["whole"] - heard["half"]).max() > 0.001
 
-    page.get_by_role("combobox", name="Main Model Path").click()
-    page.get_by_role("option", name="acestep-mini-base").click()
-    idle(page)
+    choose(page, "Main Model Path", "acestep-mini-base")
     page.get_by_role("button", name="Initialize Service").click()
     expect(side.get_by_text("acestep-mini-base", exact=False)).to_be_visible(timeout=LONG)
     quiet(page)
