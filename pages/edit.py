@@ -16,8 +16,9 @@ limits = limits_of(status)
 fields.seed(status.model, limits)
 choices.seed()
 writing.receive()
-writing.said()
-reuse.said()
+with st.container():  # a word that comes or goes here must not move, and so close, the panels below
+    writing.said()
+    reuse.said()
 task = choices.task(TASKS, "edit.task")
 
 left, right = st.columns([3, 2], gap="large")

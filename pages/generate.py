@@ -13,8 +13,9 @@ loading = service.panel(status)
 model = service.chosen(status)
 writing.receive()
 fields.seed(model, limits)
-start.adjusted()
-writing.said()
+with st.container():  # a word that comes or goes here must not move, and so close, the panels below
+    start.adjusted()
+    writing.said()
 
 left, right = st.columns([3, 2], gap="large")
 with left:

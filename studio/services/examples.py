@@ -30,12 +30,12 @@ class Examples:
     def __init__(self, folder: Path = FOLDER) -> None:
         self._folder = folder
 
-    def description(self) -> Wish | None:
-        """Return one of the wishes by chance, None where there are none."""
+    def description(self, but: str = "") -> Wish | None:
+        """Return one of the wishes by chance, another than `but` where there is one; None where there are none."""
         wishes = _read(self._folder / "descriptions.json")
         if not wishes:
             return None
-        wish = secrets.choice(wishes)
+        wish = secrets.choice([wish for wish in wishes if wish.get("description") != but] or wishes)
         spoken = wish.get("vocal_language", "unknown")
         return Wish(
             description=str(wish.get("description", "")),

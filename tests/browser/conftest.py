@@ -27,6 +27,8 @@ OUT = Path(__file__).parent / "out"
 BUNDLED = ROOT / "data" / "models" / "acestep-mini-turbo"
 # A deep-linked page makes Streamlit probe for its base path, which logs two 404s that mean nothing.
 HARMLESS = re.compile(r"status of 404|net::ERR|ERR_CONNECTION")
+# What a person just did reaches the server, and the page says that it runs, only after a moment.
+BREATH = "() => new Promise(done => setTimeout(() => requestAnimationFrame(() => done()), 150))"
 FLAGS = (
     "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
     "--disable-component-update --disable-sync --autoplay-policy=no-user-gesture-required"
@@ -162,6 +164,7 @@ def quiet_console(page: Page) -> Iterator[None]:
 
 def idle(page: Page) -> None:
     """Wait until the script has run and every widget's code has arrived."""
+    page.evaluate(BREATH)
     expect(page.locator("[data-testid=stApp][data-test-script-state=notRunning]")).to_be_visible(
         timeout=30_000 * PATIENCE
     )

@@ -106,7 +106,7 @@ def _take_idea(idea: str) -> None:
 
 
 def _dice() -> None:
-    example = studio().examples.description()
+    example = studio().examples.description(but=st.session_state["simple.description"])
     if example is None:
         st.session_state[_NO_DICE] = True
         return
