@@ -185,6 +185,8 @@ def _announce(job_id: str) -> None:
         return
     if job.kind in BACKGROUND:
         return
+    if job.state != JobState.DONE and job.ahead:
+        return  # the result area says it, with the way to try again
     st.session_state[_ENDED] = job_id
     if job.state != JobState.DONE:
         return

@@ -46,7 +46,7 @@ def card(take: TakeView, known: TakeDetails) -> None:
     for words in (*changed(take.requested, take.effective), *notes(take.effective)):
         st.caption(words)
     _details(take, known)
-    with st.container(horizontal=True):
+    with st.container(horizontal=True, vertical_alignment="center"):
         files(take, f"card.{take.id}")
         st.page_link(
             "pages/take.py", label=_("Open this take"), query_params={"id": take.id}, icon=":material/open_in_new:"
