@@ -125,6 +125,14 @@ def quiet(page: Page) -> None:
     idle(page)
 
 
+def make(page: Page, count: int) -> None:
+    """Generate and wait for the new takes; until the run shows, those of an earlier batch stand there."""
+    generate(page)
+    expect(page.get_by_role("button", name="Cancel").first).to_be_visible()
+    quiet(page)
+    wait_for_takes(page, count)
+
+
 def sound(page: Page, card: Locator) -> NDArray[np.float32]:
     """Download what a card plays and decode it."""
     address = card.get_by_role("link", name="Download").get_attribute("href")
@@ -231,8 +239,7 @@ def test_judge_subtitle_save_and_reload(page: Page, server: Server) -> None:
     codes = "".join(f"<|audio_code_{100 + step}|>" for step in range(50))
     visit(page, server, "generate")
     load(page, audio_codes=codes, auto_score=True, auto_lrc=True)
-    generate(page)
-    wait_for_takes(page, 2)
+    make(page, 2)
     expect(scores(page)).to_have_count(2, timeout=LONG)
     quiet(page)  # the lyrics are timed after the batch
     for position in range(2):
@@ -243,9 +250,7 @@ def test_judge_subtitle_save_and_reload(page: Page, server: Server) -> None:
     picture(page, "cards-judged")
 
     load(page, audio_codes=codes)
-    generate(page)
-    wait_for_takes(page, 2)
-    quiet(page)
+    make(page, 2)
     expect(scores(page)).to_have_count(0)
     card = cards(page).nth(1)
     inside = details(card)
@@ -301,8 +306,7 @@ def test_judge_subtitle_save_and_reload(page: Page, server: Server) -> None:
     number(page, "Batch Size").fill("1")
     number(page, "Batch Size").press("Enter")
     idle(page)
-    generate(page)
-    wait_for_takes(page, 1)
+    make(page, 1)
     # Alone in its batch the arithmetic of a take may round otherwise.
     assert np.abs(sound(page, cards(page).first) - second).max() < 0.01
 
@@ -310,9 +314,7 @@ def test_judge_subtitle_save_and_reload(page: Page, server: Server) -> None:
 def test_what_cannot_be_judged_says_why_and_silence_is_not_kept(page: Page, server: Server) -> None:
     visit(page, server, "generate")
     load(page, instrumental=True, batch_size=1, seeds=[3])
-    generate(page)
-    wait_for_takes(page, 1)
-    quiet(page)
+    make(page, 1)
     inside = details(cards(page).first)
     inside.get_by_role("button", name=SCORE).click()
     expect(inside.get_by_text("made without Think", exact=False)).to_be_visible()
@@ -336,9 +338,7 @@ def test_what_cannot_be_judged_says_why_and_silence_is_not_kept(page: Page, serv
     idle(page)
     expect(page.get_by_text("Source: ", exact=False).first).to_be_visible()
     expect(page.get_by_text("Reference: ", exact=False).first).to_be_visible()
-    generate(page)
-    wait_for_takes(page, 1)
-    quiet(page)
+    make(page, 1)
     page.get_by_role("link", name="Open this take").click()
     idle(page)
     expect(page.get_by_role("link", name=re.compile("^reference audio: calm piano"))).to_be_visible()
@@ -413,9 +413,7 @@ def once(page: Page) -> NDArray[np.float32]:
     """Make one take and return its samples."""
     before = page.locator(".studio-deck audio").first
     old = before.get_attribute("src") if before.count() else None
-    generate(page)
-    expect(page.get_by_role("button", name="Cancel")).to_be_visible()
-    quiet(page)
+    make(page, 1)
     expect(page.locator(".studio-deck audio").first).not_to_have_attribute("src", old or "none")
     return sound(page, cards(page).first)
 
