@@ -41,7 +41,7 @@ def score(take: TakeView, known: TakeDetails, place: str) -> None:
     if known.score is None:
         st.code(_("Not scored yet"), language=None)
         return
-    st.code("\n".join(_score_lines(known.score)), language=None)
+    st.code("\n".join(_score_lines(known.score)), language=None, wrap_lines=True)
     for note in known.score.notes:
         st.caption(":material/info: " + plain(_(note)))
 
