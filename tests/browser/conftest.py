@@ -14,11 +14,12 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import ConsoleMessage, Locator, Page, expect
+from playwright.sync_api import ConsoleMessage, Locator, Page, TimeoutError, expect
 
 from studio.config import ROOT
 
@@ -204,6 +205,20 @@ def play(page: Page, audio: Locator) -> float:
 def box(page: Page, label: str) -> Locator:
     """Return the text box called `label`; its help button has a longer name."""
     return page.get_by_role("textbox", name=label, exact=True)
+
+
+def choose(page: Page, label: str, option: str) -> None:
+    """Choose in a select box by what its option begins with; a rerun can close the list while it opens."""
+    wanted = page.get_by_role("option", name=re.compile("^" + re.escape(option))).first
+    for _ in range(4):
+        idle(page)
+        page.get_by_role("combobox", name=label, exact=True).click()
+        with suppress(TimeoutError):
+            wanted.click(timeout=6_000 * PATIENCE)
+            break
+    else:
+        expect(wanted).to_be_visible()
+    idle(page)
 
 
 def number(page: Page, label: str) -> Locator:

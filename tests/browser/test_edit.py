@@ -9,7 +9,7 @@ import pytest
 import soundfile
 from playwright.sync_api import Locator, Page, expect
 
-from tests.browser.conftest import PATIENCE, Server, box, idle, number, picture, visit, wait_for_takes
+from tests.browser.conftest import PATIENCE, Server, box, choose, idle, number, picture, visit, wait_for_takes
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(3000)]
 RATE, LENGTH = 24_000, 10.0
@@ -27,9 +27,7 @@ def song() -> bytes:
 
 def choose_wav(page: Page) -> None:
     page.locator("summary").filter(has_text="Advanced Settings").click()
-    page.get_by_role("combobox", name="Audio Format").click()
-    page.get_by_role("option", name="wav", exact=True).click()
-    idle(page)
+    choose(page, "Audio Format", "wav")
 
 
 def made(page: Page) -> Locator:

@@ -24,6 +24,7 @@ from tests.browser.conftest import (
     PATIENCE,
     Server,
     box,
+    choose,
     free_port,
     generate,
     idle,
@@ -32,7 +33,6 @@ from tests.browser.conftest import (
     visit,
     wait_for_takes,
 )
-from tests.browser.test_setup_journey import choose
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(3600)]
 LONG = 400_000 * PATIENCE  # ms, for what the models take

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, TimeoutError, expect
+from playwright.sync_api import Page, expect
 
 from studio.config import ROOT
-from tests.browser.conftest import PATIENCE, Server, box, free_port, idle, picture, visit
+from tests.browser.conftest import PATIENCE, Server, box, choose, free_port, idle, picture, visit
 from tests.browser.test_generate_controls import panel
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(1800)]
@@ -32,20 +31,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield running
     finally:
         running.stop()
-
-
-def choose(page: Page, label: str, option: str) -> None:
-    """Choose in a select box by what its option begins with; a rerun can close the list while it opens."""
-    wanted = page.get_by_role("option").filter(has_text=option).first
-    for _ in range(4):
-        idle(page)
-        page.get_by_role("combobox", name=label, exact=True).click()
-        with suppress(TimeoutError):
-            wanted.click(timeout=6_000 * PATIENCE)
-            break
-    else:
-        expect(wanted).to_be_visible()
-    idle(page)
 
 
 def test_nothing_is_loaded_and_says_so(page: Page, server: Server) -> None:

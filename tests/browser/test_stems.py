@@ -12,7 +12,7 @@ import soundfile
 from playwright.sync_api import Page, expect
 
 from studio.config import ROOT
-from tests.browser.conftest import PATIENCE, Server, box, idle, number, picture, visit
+from tests.browser.conftest import PATIENCE, Server, box, choose, idle, number, picture, visit
 from tests.browser.test_edit import LENGTH, RATE, choose_wav, song
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(3000)]
@@ -67,12 +67,6 @@ def wait_for_jobs(page: Page) -> None:
     idle(page)
 
 
-def choose_track(page: Page, name: str) -> None:
-    page.get_by_role("combobox", name="Track Name").click()
-    page.get_by_role("option", name=name, exact=True).click()
-    idle(page)
-
-
 def test_tracks_stay_aligned_through_ten_minutes_of_seeking(page: Page) -> None:
     """Two tracks that cancel each other are silent only while not one sample lies between them."""
     page.goto("about:blank")
@@ -101,7 +95,7 @@ def test_stems_and_their_mix(page: Page, server: Server) -> None:
     start.click()
     expect(page.get_by_text("Track Name must be one of")).to_be_visible()
     choose_wav(page)
-    choose_track(page, "bass")
+    choose(page, "Track Name", "bass")
     expect(page.get_by_role("textbox", name="Instruction")).to_have_value("Extract the BASS track from the audio:")
     start.click()
     wait_for_jobs(page)
@@ -109,7 +103,7 @@ def test_stems_and_their_mix(page: Page, server: Server) -> None:
     # Lego: one more layer over the same source
     page.get_by_text("Lego", exact=True).click()
     idle(page)
-    choose_track(page, "drums")
+    choose(page, "Track Name", "drums")
     box(page, "Caption").fill("dry funk drums")
     number(page, "Batch Size").fill("1")
     page.get_by_role("button", name="Add this stem").click()
