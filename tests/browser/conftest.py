@@ -66,6 +66,7 @@ class Server:
             "STUDIO_DATA_DIR": str(self.data),
             "STUDIO_MODELS_DIR": str(self.model.parent),
             "STUDIO_CONFIG_FILE": str(self.data / "none.toml"),
+            "OMP_NUM_THREADS": "1",  # beside a browser the second core is busy, and two threads wait for each other
             **self.variables,
         }
         config = ["--config", name] if self.loads else []

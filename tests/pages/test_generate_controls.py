@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 from streamlit.testing.v1 import AppTest
+from streamlit.testing.v1.element_tree import Checkbox, Slider
 
 from studio.config import Settings
 from studio.services import Studio
@@ -38,6 +39,14 @@ def base(studio: Studio, settings: Settings) -> Studio:
 def keys(app: AppTest) -> set[str]:
     kinds = ("text_area", "text_input", "number_input", "selectbox", "checkbox", "slider", "button", "button_group")
     return {widget.key for kind in kinds for widget in app.get(kind)}
+
+
+def switch(app: AppTest) -> Checkbox:
+    return next(box for box in app.checkbox if box.label == "Use LoRA")
+
+
+def strength(app: AppTest) -> Slider[float]:
+    return next(slider for slider in app.slider if slider.label == "LoRA Scale")
 
 
 def wav(audio: np.ndarray) -> bytes:
@@ -232,9 +241,9 @@ def test_an_adapter_is_loaded_weighed_switched_and_taken_off(app: AppTest, ready
     app.text_input("lora.path").set_value(str(tmp_path / "nowhere"))
     app.button("lora.load").click().run()
     assert "there is no adapter at" in app.error[0].value.replace("\\", "")
-    app.checkbox("lora.use").set_value(True).run()
+    switch(app).set_value(True).run()
     assert app.error[0].value.startswith("**Use LoRA** must")
-    assert app.checkbox("lora.use").value is False
+    assert switch(app).value is False
     folder = tmp_path / "warm"
     folder.mkdir()
     (folder / "lokr_weights.safetensors").write_bytes(b"")  # enough for a folder to count; the stand-in reads nothing
@@ -245,8 +254,8 @@ def test_an_adapter_is_loaded_weighed_switched_and_taken_off(app: AppTest, ready
     app.run()
     assert "LoRA: warm · scale 1 · in use" in texts(app)
     assert "LoRA: warm (1)" in texts(app).replace("\\", "")  # the badge
-    app.slider("lora.scale").set_value(0.5).run()
-    app.checkbox("lora.use").set_value(False).run()
+    strength(app).set_value(0.5).run()
+    switch(app).set_value(False).run()
     wait_for(lambda: not ready.generation.active())
     app.run()
     app.run()
@@ -256,7 +265,7 @@ def test_an_adapter_is_loaded_weighed_switched_and_taken_off(app: AppTest, ready
     app.run()
     app.run()
     assert "LoRA: none loaded" in texts(app)
-    assert (app.checkbox("lora.use").value, app.slider("lora.scale").value) == (False, 1.0)
+    assert (switch(app).value, strength(app).value) == (False, 1.0)
     assert not app.exception
 
 

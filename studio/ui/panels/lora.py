@@ -15,6 +15,7 @@ from studio.ui.text import _, plain
 
 _PLACE = "lora"
 _SEEN = "lora.seen"  # the adapter state the widgets show
+_ROUND = "lora.round"  # of the switch and the slider: counts up with every new state, see _follow
 
 
 def row(status: StatusView) -> None:
@@ -42,7 +43,7 @@ def _strength(status: StatusView, loaded: Mapping[str, object] | None) -> None:
     use, scale = st.columns([1, 3], vertical_alignment="center")
     use.checkbox(
         _("Use LoRA"),
-        key="lora.use",
+        key=_key("use"),
         disabled=not status.ready,
         help=_("Switch the loaded adapter off and on without unloading it."),
         on_change=_use,
@@ -52,7 +53,7 @@ def _strength(status: StatusView, loaded: Mapping[str, object] | None) -> None:
         0.0,
         1.0,
         step=0.05,
-        key="lora.scale",
+        key=_key("scale"),
         disabled=not status.ready,
         help=_("How strong the adapter is. 0 is no effect, 1 as it was trained. Kept while Use LoRA is off."),
         on_change=_weigh,
@@ -93,15 +94,20 @@ def _loaded(status: StatusView) -> Mapping[str, object] | None:
 
 
 def _follow(status: StatusView, loaded: Mapping[str, object] | None) -> None:
-    """Let switch and scale show what the worker has, whenever that changed."""
+    """Let switch and scale show what the worker has, whenever that changed.
+
+    They are new widgets then: a value that the browser still sends for the old ones would switch the adapter back.
+    """
     state = (loaded["name"], loaded["scale"], status.loaded.get("use_lora")) if loaded else None
     if _SEEN not in st.session_state or st.session_state[_SEEN] != state:
         st.session_state[_SEEN] = state
-        st.session_state["lora.use"] = bool(loaded and status.loaded.get("use_lora"))
-        st.session_state["lora.scale"] = float(str(loaded["scale"])) if loaded else 1.0
-    else:
-        st.session_state.setdefault("lora.use", False)
-        st.session_state.setdefault("lora.scale", 1.0)
+        st.session_state[_ROUND] = st.session_state.get(_ROUND, 0) + 1
+    st.session_state.setdefault(_key("use"), bool(loaded and status.loaded.get("use_lora")))
+    st.session_state.setdefault(_key("scale"), float(str(loaded["scale"])) if loaded else 1.0)
+
+
+def _key(name: str) -> str:
+    return f"lora.{name}.{st.session_state.get(_ROUND, 0)}"
 
 
 def _do(work: Callable[[], str]) -> None:
@@ -114,7 +120,7 @@ def _do(work: Callable[[], str]) -> None:
 
 
 def _load() -> None:
-    path, scale = str(st.session_state["lora.path"]), float(st.session_state["lora.scale"])
+    path, scale = str(st.session_state["lora.path"]), float(st.session_state[_key("scale")])
     _do(lambda: studio().adapters.load(path, scale))
 
 
@@ -123,11 +129,11 @@ def _unload() -> None:
 
 
 def _use() -> None:
-    on = bool(st.session_state["lora.use"])
+    on = bool(st.session_state[_key("use")])
     _do(lambda: studio().adapters.use(on))
 
 
 def _weigh(loaded: bool) -> None:
-    scale = float(st.session_state["lora.scale"])
+    scale = float(st.session_state[_key("scale")])
     if loaded:
         _do(lambda: studio().adapters.weigh(scale))
