@@ -34,7 +34,7 @@ from tests.browser.conftest import (
     wait_for_takes,
 )
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(3600)]
+pytestmark = [pytest.mark.browser, pytest.mark.journey, pytest.mark.slow, pytest.mark.timeout(3600)]
 LONG = 400_000 * PATIENCE  # ms, for what the models take
 SCORE, TIME = re.compile("(^| )Score$"), re.compile("^(lyrics )?LRC$")  # an icon's name comes first
 SONG: dict[str, object] = {
