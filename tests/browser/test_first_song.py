@@ -153,7 +153,7 @@ def test_a_reload_and_another_tab_find_the_running_job(page: Page, server: Serve
     expect(other.get_by_role("button", name="Cancel")).to_be_visible()
     picture(other, "home-running")
     other.get_by_role("button", name="Cancel").click()
-    expect(page.get_by_text("Cancelled. Your settings are unchanged.")).to_be_visible(timeout=60_000)
+    expect(page.get_by_text("Cancelled. Your settings are unchanged.")).to_be_visible(timeout=100_000 * PATIENCE)
     expect(page.get_by_role("button", name="Cancel")).to_have_count(0)
 
 
