@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 from tests.house import rules
@@ -46,3 +47,9 @@ def test_measuring_loads_no_torch() -> None:
 
 def test_the_look_can_fail() -> None:
     assert _heavy_after([], "sys.modules['torch'] = sys") == ["torch"]
+
+
+def test_no_garbage_is_collected_after_every_run_of_a_page() -> None:
+    """With Streamlit's default a take takes thirty times as long while its page is open (docs/log.md)."""
+    settings = tomllib.loads((ROOT / ".streamlit" / "config.toml").read_text(encoding="utf-8"))
+    assert settings["runner"]["postScriptGC"] is False
