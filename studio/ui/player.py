@@ -138,3 +138,4 @@ def _hand_over(send: Callable[[str], None], take_id: str, done: str) -> None:
         notices.show(error)
     else:
         st.toast(done)
+        st.rerun()  # the page may show its source above, drawn already

@@ -9,7 +9,7 @@ import pytest
 import soundfile
 from playwright.sync_api import Locator, Page, expect
 
-from tests.browser.conftest import PATIENCE, Server, box, choose, idle, number, picture, visit, wait_for_takes
+from tests.browser.conftest import PATIENCE, Server, box, choose, idle, number, picture, visit
 
 pytestmark = [pytest.mark.browser, pytest.mark.journey, pytest.mark.timeout(3000)]
 RATE, LENGTH = 24_000, 10.0
@@ -73,7 +73,7 @@ def test_cover_and_repaint(page: Page, server: Server) -> None:
     picture(page, "edit-cover")
     start.click()
     made(page)
-    wait_for_takes(page, 3)  # the take's own deck, and source and take before and after
+    expect(page.locator(".studio-deck audio")).to_have_count(3)  # the take's own, and source and take on one deck
     expect(page.get_by_role("group", name="Before and after")).to_be_visible()
 
     # E-07, E-08, E-10: the region and its numbers
