@@ -210,7 +210,7 @@ def box(page: Page, label: str) -> Locator:
 
 def choose(page: Page, label: str, option: str) -> None:
     """Choose in a select box by what its option begins with; a rerun can close the list while it opens."""
-    wanted = page.get_by_role("option", name=re.compile("^" + re.escape(option))).first
+    wanted = page.get_by_role("option", name=re.compile("^" + re.escape(option).replace("/", r"\/"))).first
     for _ in range(4):
         idle(page)
         page.get_by_role("combobox", name=label, exact=True).click()

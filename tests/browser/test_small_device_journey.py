@@ -170,4 +170,5 @@ def test_int8_warns_and_wrong_adapters_say_why(page: Page, server: Server, tmp_p
     picture(page, "generate-adapter-refused")
     page.locator("label").filter(has=page.get_by_role("checkbox", name="Use LoRA")).click()
     expect(page.get_by_role("alert").filter(has_text="Use LoRA must")).to_be_visible()
+    idle(page)
     expect(page.get_by_role("checkbox", name="Use LoRA")).not_to_be_checked()
