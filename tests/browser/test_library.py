@@ -1,4 +1,4 @@
-"""Parts of J-07 and J-06, and J-12.3 to 5 of the product: batches and AutoGen, judging, an adapter's strength.
+"""J-07, J-06 and J-12.3 to 5 of the product: batches and AutoGen, judging and saving, an adapter's strength.
 
 The real models of the bundle, 10 s a take; what goes wrong goes wrong because flaky_studio.py was told so.
 """
@@ -48,6 +48,15 @@ SONG: dict[str, object] = {
     "auto_score": False,
     "auto_lrc": False,
 }
+KEYS = """task_type instruction reference_audio src_audio audio_codes caption lyrics instrumental vocal_language
+bpm keyscale timesignature duration inference_steps seed guidance_scale use_adg cfg_interval_start
+cfg_interval_end shift infer_method timesteps repainting_start repainting_end audio_cover_strength
+cover_noise_strength thinking lm_temperature lm_cfg_scale lm_top_k lm_top_p lm_negative_prompt use_cot_metas
+use_cot_caption use_cot_lyrics use_cot_language use_constrained_decoding cot_bpm cot_keyscale cot_timesignature
+cot_duration cot_vocal_language cot_caption cot_lyrics enable_normalization normalization_db latent_shift
+latent_rescale lora_loaded use_lora lora_scale lora_weights_hash batch_size audio_format track_name
+complete_track_classes use_random_seed allow_lm_batch lm_batch_chunk_size auto_score auto_lrc score_scale
+constrained_decoding_debug lm_model model schema_version""".split()  # product.md 2.3
 
 
 @pytest.fixture(scope="module")
@@ -132,7 +141,7 @@ def sound(page: Page, card: Locator) -> NDArray[np.float32]:
     return cast(NDArray[np.float32], soundfile.read(io.BytesIO(body), dtype="float32")[0])
 
 
-def test_batches_autogen_and_apply(page: Page, server: Server) -> None:
+def test_batches_autogen_and_history(page: Page, server: Server) -> None:
     visit(page, server, "generate")
     load(page, batch_size=1, seeds=[11], audio_format="mp3", lyrics="")
     page.get_by_text("AutoGen", exact=True).click()
@@ -193,9 +202,40 @@ def test_batches_autogen_and_apply(page: Page, server: Server) -> None:
     expect(number(page, "Batch Size")).to_have_value("1")
     panel(page, "Advanced Settings")
     expect(page.get_by_role("slider", name="Inference Steps")).to_have_value("8")
+    expect(box(page, "Seed")).to_have_value("11")
+    expect(page.get_by_role("checkbox", name="AutoGen")).to_be_checked()  # as it was for this batch
+    page.get_by_text("AutoGen", exact=True).click()
+    idle(page)
+    batch = panel(page, "Batch Results & Generation Details")
+    expect(batch.get_by_text("Mean time per take", exact=False)).to_be_visible()
+    expect(batch.get_by_text("Diffusion", exact=False)).to_be_visible()
+    with page.expect_download() as download:
+        batch.get_by_role("link", name="Download this batch as zip").click()
+    assert download.value.suggested_filename == "takes-1.zip"
+    generate(page)
+    indicator(page, "5 / 5")
+    expect(page.get_by_role("heading", name="Generate")).to_be_visible()
+    quiet(page)
+
+    server.stop()
+    server.start()
+    visit(page, server, "history")
+    expect(page.get_by_text("6 batches, newest first")).to_be_visible()  # the failed one too
+    expect(page.get_by_text("This batch failed: the graphics card caught fire")).to_be_visible()
+    expect(page.locator(".studio-deck audio")).to_have_count(5)
+    picture(page, "history-autogen")
+    page.get_by_role("button", name="Family").first.click()
+    made_from = page.locator(".st-key-history-family-panel")
+    expect(made_from.get_by_role("link", name=re.compile("settings copied: calm piano"))).to_be_visible()
+    picture(page, "history-family")
+    page.get_by_role("button", name="Delete").first.click()
+    expect(page.get_by_text("1 take is in the trash now.")).to_be_visible()
+    expect(page.get_by_text("5 batches, newest first")).to_be_visible()
+    page.get_by_role("button", name="Undo").click()
+    expect(page.get_by_text("6 batches, newest first")).to_be_visible()
 
 
-def test_judged_and_timed_after_a_batch(page: Page, server: Server) -> None:
+def test_judge_subtitle_save_and_reload(page: Page, server: Server) -> None:
     codes = "".join(f"<|audio_code_{100 + step}|>" for step in range(50))
     visit(page, server, "generate")
     load(page, audio_codes=codes, auto_score=True, auto_lrc=True)
@@ -209,8 +249,69 @@ def test_judged_and_timed_after_a_batch(page: Page, server: Server) -> None:
         expect(inside.get_by_text("<|audio_code_100|>", exact=False)).to_be_visible()
     picture(page, "cards-judged")
 
+    load(page, audio_codes=codes)
+    make(page, 2)
+    expect(scores(page)).to_have_count(0)
+    card = cards(page).nth(1)
+    inside = details(card)
+    inside.get_by_role("button", name=SCORE).click()
+    expect(inside.get_by_text("Quality score:", exact=False)).to_be_visible(timeout=LONG)
+    quiet(page)
+    inside.get_by_role("button", name=TIME).click()
+    times = inside.get_by_role("textbox", name="Lyrics Timestamps")
+    expect(times).to_be_visible(timeout=LONG)
+    quiet(page)
+    expect(scores(page)).to_have_count(1)
 
-def test_what_cannot_be_judged_says_why_and_a_take_is_made_again(page: Page, server: Server) -> None:
+    times.fill("[00:00.00]rain on the roof\n[00:03.00]light in the room")
+    times.press("Control+Enter")
+    idle(page)
+    page.wait_for_function("audio => audio.readyState > 1", arg=card.locator("audio").element_handle())
+    position, line = card.get_by_role("slider", name="Position"), card.locator(".line")
+    position.focus()
+    position.press("Home")
+    position.press("ArrowRight")
+    expect(position).to_have_attribute("aria-valuenow", "5.0")
+    expect(line).to_have_text("light in the room")
+    times.fill("[00:00.00]rain on the roof\n[00:08.00]light in the room")
+    times.press("Control+Enter")
+    expect(line).to_have_text("rain on the roof")
+    with page.expect_download() as download:
+        inside.get_by_role("button", name="Save LRC").click()
+    assert download.value.path().read_text().endswith("[00:08.00]light in the room")
+    times.fill("")
+    times.press("Control+Enter")
+    expect(line).to_have_text("")
+    expect(inside.get_by_text("Nothing to save", exact=False)).to_be_visible()
+
+    with page.expect_download() as audio:
+        card.get_by_role("link", name="Download").click()
+    with page.expect_download() as saved:
+        card.get_by_role("button", name="Save settings (JSON)").click()
+    assert Path(audio.value.suggested_filename).stem == Path(saved.value.suggested_filename).stem
+    settings = json.loads(saved.value.path().read_text())
+    assert [key for key in KEYS if key not in settings] == []
+    assert (settings["seed"], settings["audio_codes"]) == (8, codes)
+    second = sound(page, card)
+
+    load(page, caption="quite another", audio_format="mp3", batch_size=4)
+    upload(page, "saved.json", saved.value.path().read_bytes())
+    expect(page.get_by_text("filled from saved.json", exact=False)).to_be_visible()
+    expect(box(page, "Caption")).to_have_value(str(SONG["caption"]))
+    expect(number(page, "Batch Size")).to_have_value("2")
+    expect(box(page, "Seed")).to_have_value("8")
+    upload(page, "broken.json", b'{"caption": ')
+    expect(page.get_by_role("alert").filter(has_text="JSON")).to_be_visible()
+    expect(box(page, "Caption")).to_have_value(str(SONG["caption"]))
+    number(page, "Batch Size").fill("1")
+    number(page, "Batch Size").press("Enter")
+    idle(page)
+    make(page, 1)
+    # Alone in its batch the arithmetic of a take may round otherwise.
+    assert np.abs(sound(page, cards(page).first) - second).max() < 0.01
+
+
+def test_what_cannot_be_judged_says_why_and_silence_is_not_kept(page: Page, server: Server) -> None:
     visit(page, server, "generate")
     load(page, instrumental=True, batch_size=1, seeds=[3])
     make(page, 1)
@@ -231,6 +332,26 @@ def test_what_cannot_be_judged_says_why_and_a_take_is_made_again(page: Page, ser
     page.get_by_role("button", name="Use as reference").click()
     expect(page.get_by_text("This take is the Reference Audio now.")).to_be_visible()
     picture(page, "take-replayed")
+
+    page.locator("[data-testid=stSidebar]").get_by_role("link", name="Generate").click()
+    expect(page.get_by_role("heading", name="Generate")).to_be_visible()
+    idle(page)
+    expect(page.get_by_text("Source: ", exact=False).first).to_be_visible()
+    expect(page.get_by_text("Reference: ", exact=False).first).to_be_visible()
+    make(page, 1)
+    page.get_by_role("link", name="Open this take").click()
+    idle(page)
+    expect(page.get_by_role("link", name=re.compile("^reference audio: calm piano"))).to_be_visible()
+    picture(page, "take-family")
+
+    visit(page, server, "generate")
+    (server.data / "silence").touch()
+    load(page, batch_size=1)
+    generate(page)
+    expect(page.get_by_text("the model made silence", exact=False).first).to_be_visible(timeout=LONG)
+    (server.data / "silence").unlink()
+    visit(page, server, "history")
+    assert page.get_by_text("the model made silence", exact=False).count() == 1  # the batch says so and has no take
 
 
 def test_the_strength_of_an_adapter(page: Page, server: Server) -> None:
