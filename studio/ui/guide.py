@@ -15,7 +15,7 @@ KEYS = (
     (N_("Tab"), N_("goes to the next control, Shift+Tab back")),
     (N_("Space"), N_("ticks or unticks the checkbox that has the focus, or presses the button")),
     (N_("Enter"), N_("takes over what you typed in a line; in a box with several lines use Ctrl+Enter or ⌘+Enter")),
-    (N_("Ctrl+Enter"), N_("presses Generate Music from anywhere on Generate")),
+    (N_("Ctrl+Shift+Enter"), N_("presses Generate Music from anywhere on Generate")),
     (N_("Arrow keys"), N_("move a slider by one step")),
 )
 QUALITY = (

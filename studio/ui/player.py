@@ -125,17 +125,29 @@ def files(take: TakeView, place: str) -> None:
         on_click="ignore",
         help=_("Every setting of this take. Generate loads it back; the audio file itself holds the same."),
     )
-    if st.button(_("Send To Src"), key=f"{place}.source", help=_("Make this take the Source Audio.")):
-        _hand_over(handoff.send_source, take.id, _("This take is the Source Audio now."))
-    if st.button(_("Use as reference"), key=f"{place}.reference", help=_("Make this take the Reference Audio.")):
-        _hand_over(handoff.send_reference, take.id, _("This take is the Reference Audio now."))
+    st.button(
+        _("Send To Src"),
+        key=f"{place}.source",
+        on_click=_hand_over,
+        args=[handoff.send_source, take.id, _("This take is the Source Audio now."), place],
+        help=_("Make this take the Source Audio."),
+    )
+    st.button(
+        _("Use as reference"),
+        key=f"{place}.reference",
+        on_click=_hand_over,
+        args=[handoff.send_reference, take.id, _("This take is the Reference Audio now."), place],
+        help=_("Make this take the Reference Audio."),
+    )
+    notices.kept(place)
 
 
-def _hand_over(send: Callable[[str], None], take_id: str, done: str) -> None:
+def _hand_over(send: Callable[[str], None], take_id: str, done: str, place: str) -> None:
+    """A callback: the page may show its source above the button."""
+    notices.forget(place)
     try:
         send(take_id)
     except StudioError as error:
-        notices.show(error)
+        notices.keep(place, error)
     else:
         st.toast(done)
-        st.rerun()  # the page may show its source above, drawn already

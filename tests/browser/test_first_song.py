@@ -123,11 +123,15 @@ def test_settings_come_back_from_history(page: Page, server: Server) -> None:
     picture(page, "generate-advanced")
 
 
-def test_ctrl_enter_sends_what_was_just_typed_once(page: Page, server: Server) -> None:
+def test_the_shortcut_sends_what_was_just_typed_once(page: Page, server: Server) -> None:
     visit(page, server, "generate")
     number(page, "Batch Size").fill("1")
+    box(page, "Caption").fill("typed and not sent")
+    box(page, "Caption").press("Control+Enter")  # takes the text over, and only that
+    idle(page)
+    expect(page.get_by_role("button", name="Cancel")).to_have_count(0)
     box(page, "Caption").fill("typed and sent at once")
-    box(page, "Caption").press("Control+Enter")
+    box(page, "Caption").press("Control+Shift+Enter")
     expect(page.get_by_role("button", name="Cancel")).to_have_count(1)
     expect(page.get_by_role("button", name="Cancel")).to_have_count(0, timeout=240_000)
     visit(page, server, "history")

@@ -12,7 +12,7 @@ from studio.config import ROOT
 from tests.browser.conftest import PATIENCE, Server, box, choose, free_port, idle, picture, visit
 from tests.browser.test_generate_controls import panel
 
-pytestmark = [pytest.mark.browser, pytest.mark.journey, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(1800)]
 FOCUSED = "() => document.activeElement.getAttribute('aria-label') || document.activeElement.innerText"
 
 

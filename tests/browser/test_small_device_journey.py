@@ -26,7 +26,7 @@ from tests.browser.conftest import (
 )
 from tests.browser.test_generate_controls import panel
 
-pytestmark = [pytest.mark.browser, pytest.mark.journey, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(1800)]
 STARVED = Path(__file__).parent / "starved_studio.py"
 
 

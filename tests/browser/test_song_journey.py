@@ -16,7 +16,7 @@ from playwright.sync_api import Locator, Page, expect
 from tests.browser.conftest import PATIENCE, Server, box, choose, free_port, generate, idle, number, picture, visit
 from tests.browser.test_generate_controls import file, panel, song, uploader
 
-pytestmark = [pytest.mark.browser, pytest.mark.journey, pytest.mark.timeout(2400)]
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(2400)]
 LONG = 240_000 * PATIENCE  # ms a job may take on a busy machine
 
 

@@ -43,7 +43,7 @@ def press(task: Task, status: StatusView, limits: Limits, words: str, why_not: s
         words,
         key="edit.generate",
         type="primary",
-        shortcut="Ctrl+Enter",
+        shortcut="Ctrl+Shift+Enter",
         disabled=bool(reason),
         help=reason or None,
         icon=":material/play_arrow:",

@@ -47,7 +47,7 @@ def generate(status: StatusView, limits: Limits, mode: str) -> None:
         _("Generate Music"),
         key="create.generate",
         type="primary",
-        shortcut="Ctrl+Enter",
+        shortcut="Ctrl+Shift+Enter",
         disabled=bool(why_not),
         help=why_not or None,
         icon=":material/play_arrow:",
