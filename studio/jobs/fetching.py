@@ -1,9 +1,10 @@
-"""Brings a published checkpoint onto this machine when it is to be loaded and isn't here."""
+"""Brings a published checkpoint or language model onto this machine when it is to be loaded and isn't here."""
 
 from __future__ import annotations
 
 from studio.config import Settings
 from studio.engine.checkpoint import find_checkpoints
+from studio.engine.lm.checkpoint import find_lms
 from studio.engine.run import Run
 
 
@@ -15,7 +16,8 @@ def fetch_missing(name: str, settings: Settings, run: Run) -> None:
     from studio.engine.fetch import KNOWN, fetch  # with its HTTP client, which is rarely needed
     from studio.engine.hubs import Endpoints
 
-    here = {info.name for info in find_checkpoints((settings.models_dir, settings.checkpoints_dir))}
+    folders = (settings.models_dir, settings.checkpoints_dir)
+    here = {info.name for info in find_checkpoints(folders)} | {info.name for info in find_lms(folders)}
     if name in KNOWN and name not in here:
         endpoints = Endpoints(huggingface=settings.huggingface_endpoint, modelscope=settings.modelscope_endpoint)
         fetch(name, settings.checkpoints_dir, endpoints=endpoints, run=run)

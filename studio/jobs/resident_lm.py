@@ -7,12 +7,14 @@ from dataclasses import asdict, replace
 from typing import Protocol
 
 from studio.config import Settings
+from studio.engine.lm.backend import BackendName
 from studio.engine.lm.quality import Quality, ScoreRequest
 from studio.engine.lm.requests import CreateRequest, FormatRequest, UnderstandRequest
 from studio.engine.lm.results import Description
 from studio.engine.planned import Writer
 from studio.engine.run import Run
 from studio.errors import Cancelled, LeaseLost, StudioError
+from studio.jobs.fetching import fetch_missing
 from studio.jobs.outcome import outcome
 from studio.jobs.presence import Presence
 from studio.jobs.spec import LanguageModel
@@ -43,9 +45,14 @@ LmFactory = Callable[[LanguageModel, Settings, Run], LanguageWriter]
 
 
 def load_planner(wanted: LanguageModel, settings: Settings, run: Run) -> LanguageWriter:
-    """Load a language model with torch, which is imported here and nowhere before."""
+    """Load a language model with torch, which is imported here and nowhere before.
+
+    A published one that isn't here is fetched first, unless it runs on another machine.
+    """
     from studio.engine.lm.planner import Planner
 
+    if wanted.backend != BackendName.REMOTE:
+        fetch_missing(wanted.name, settings, run)
     return Planner.load(
         wanted.name,
         backend=wanted.backend,

@@ -32,7 +32,7 @@ _WHY_NO_LM = {
 }
 
 
-_DIT = "acestep-v15-"
+_DIT, _LM = "acestep-v15-", "acestep-5Hz-lm-"
 
 
 class Models:
@@ -70,8 +70,17 @@ class Models:
         found = find_lms((self._settings.models_dir, self._settings.checkpoints_dir))
         return [LmView(name=info.name, problem=info.problem, folder=str(info.path.parent)) for info in found]
 
+    def published_lms(self) -> list[LmView]:
+        """Return the published language models that are not on this machine; Initialize fetches them first."""
+        from studio.engine.fetch import KNOWN  # with its HTTP client, which not every process needs
+
+        here = {model.name for model in self.language_models()}
+        return [LmView(name=name, here=False) for name in KNOWN if name.startswith(_LM) and name not in here]
+
     def choose_lm(self, name: str) -> str:
         """Return `name`, or the first usable language model for an empty one; raises NotFound with those there are."""
+        if name in {model.name for model in self.published_lms()}:
+            return name
         usable = [model.name for model in self.language_models() if not model.problem]
         if not usable or (name and name not in usable):
             wanted = f"called {name!r}" if name else "on this machine"

@@ -88,6 +88,10 @@ class Studio:
         """Return the language models on disk, broken ones with what is wrong with them."""
         return self._models.language_models()
 
+    def published_lms(self) -> list[LmView]:
+        """Return the published language models that are not here; initialising one fetches it first."""
+        return self._models.published_lms()
+
     def start_worker(self) -> None:
         """Start the worker of this process; does nothing when it runs."""
         with self._lock:

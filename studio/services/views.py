@@ -47,6 +47,7 @@ class LmView:
     name: str
     problem: str = ""
     folder: str = ""  # the checkpoints root it lies in, where that is known
+    here: bool = True  # False: it is published, and fetched before it is loaded
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -58,7 +58,7 @@ TROUBLE = (
     (N_("Poor quality"), N_("More steps on base models, another guidance, other seeds, a more exact caption.")),
     (N_("Out of memory"), N_("Fewer takes, Offload to CPU, a smaller LM batch chunk, INT8.")),
     (N_("The language model does not work"), N_("Tick Initialize 5Hz LM, check its path, try the backend pt.")),
-    (N_("A LoRA is refused"), N_("Set INT8 Quantization to None, initialize, and load it again.")),
+    (N_("A LoRA is refused"), N_("The message says what does not fit: its rank, its layers, or its model.")),
     (N_("Silent result"), N_("Use the language model's backend pt, and check that torch fits your driver.")),
     (N_("The seed is ignored"), N_("Untick Random Seed; one number counts for the first take only.")),
     (N_("Timesteps are ignored"), N_("Numbers from 1 down to 0 with commas between; they replace steps and shift.")),

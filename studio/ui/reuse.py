@@ -35,14 +35,26 @@ def fill(batch: BatchView, model: ModelView | None, seeds: Sequence[int] = (), t
     """Fill the form of the batch's page as it was, its source included; a callback, see fields.apply."""
     form = dict(batch.form)
     fields.apply(form, model, seeds, take_id)
-    if not (widget := _OWNERS.get(batch.task, _GENERATE)[1]):
+    empty = dict.fromkeys([*choices.FIELDS, "complete_track_classes", "src_audio"])
+    fill_edit({**empty, **form}, batch.task)
+
+
+def fill_edit(values: Mapping[str, object], task: str) -> None:
+    """Fill those fields of a task's own page that `values` names, None being the default; a callback.
+
+    Nothing is left to do for a task of Generate.
+    """
+    if not (widget := _OWNERS.get(task, _GENERATE)[1]):
         return
+    st.session_state[widget] = task
     for name, field in choices.FIELDS.items():
-        st.session_state[field.key] = field.default if form.get(name) is None else field.fit(form[name])
-    tracks = form.get("complete_track_classes")
-    st.session_state[choices.TRACKS] = list(tracks) if isinstance(tracks, list) else []
-    st.session_state[widget] = batch.task
-    st.session_state[SOURCE] = _source(str(form.get("src_audio") or ""))
+        if name in values:
+            st.session_state[field.key] = field.default if values[name] is None else field.fit(values[name])
+    if "complete_track_classes" in values:
+        tracks = values["complete_track_classes"]
+        st.session_state[choices.TRACKS] = list(tracks) if isinstance(tracks, list) else []
+    if "src_audio" in values:
+        st.session_state[SOURCE] = _source(str(values["src_audio"] or ""))
 
 
 def said() -> None:

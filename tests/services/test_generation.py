@@ -13,8 +13,11 @@ import pytest
 import soundfile
 
 from studio.config import Settings
+from studio.engine.run import Run
 from studio.engine.setup import Quantization, Setup
-from studio.errors import CheckpointError, InvalidRequest, ModelNotReady, NotFound
+from studio.errors import CheckpointError, FetchFailed, InvalidRequest, ModelNotReady, NotFound
+from studio.jobs.resident_lm import load_planner
+from studio.jobs.spec import LanguageModel
 from studio.services import Studio, open_studio
 from studio.services.forms import DEFAULTS
 from studio.services.views import JobState, WorkerState
@@ -138,6 +141,16 @@ def test_a_published_checkpoint_is_fetched_before_it_is_loaded(settings: Setting
         assert job.phase in ("", "fetching")
     finally:
         studio.close()
+
+
+def test_a_published_language_model_is_fetched_before_it_is_loaded(idle: Studio, settings: Settings) -> None:
+    """The hubs are ports where nobody listens."""
+    away = replace(settings, huggingface_endpoint="http://127.0.0.1:9", modelscope_endpoint="http://127.0.0.1:9")
+    (found,) = [lm for lm in idle.published_lms() if lm.name.endswith("0.6B")]
+    assert not found.here
+    wanted = LanguageModel(name=found.name, backend="pt", fallback=False)
+    with pytest.raises(FetchFailed, match=r"acestep-5Hz-lm-0\.6B can't be fetched"):
+        load_planner(wanted, away, Run())
 
 
 def test_a_cover_is_asked_for_by_the_form(studio: Studio) -> None:

@@ -8,8 +8,8 @@ import streamlit as st
 
 from studio.errors import NotFound
 from studio.services.library import Difference
-from studio.services.views import ModelView
-from studio.ui import fields
+from studio.services.views import ModelView, TakeView
+from studio.ui import fields, reuse
 from studio.ui.fields import FIELDS
 from studio.ui.history import picking
 from studio.ui.history.shelf import name_of
@@ -40,13 +40,13 @@ def panel(model: ModelView | None) -> None:
                 _("Apply only what differs"),
                 key="history.compare.apply",
                 on_click=_apply,
-                args=[found.apply_right(), model, found.right.id],
+                args=[found.apply_right(), model, found.right],
                 disabled=not found.apply_right(),
-                help=_("Put the second take's values of these settings into the Generate form and leave the rest."),
+                help=_("Put the second take's values of these settings into the form of its page and leave the rest."),
             )
             st.button(_("Close"), key="history.compare.close", on_click=close)
     if applied:
-        st.switch_page("pages/generate.py")
+        st.switch_page(reuse.page(found.right.task))
 
 
 def close() -> None:
@@ -71,7 +71,9 @@ def _cell(name: str, value: object) -> str:
     return snippet(fields.show(name, value), 120) or "–"
 
 
-def _apply(values: Mapping[str, object], model: ModelView | None, take_id: str) -> None:
+def _apply(values: Mapping[str, object], model: ModelView | None, take: TakeView) -> None:
+    """A callback, see fields.apply."""
     present = {name: st.session_state.get(field.key) for name, field in FIELDS.items()}
     kept = {name: value for name, value in present.items() if value is not None}
-    fields.apply({**kept, **values}, model, take_id=take_id)
+    fields.apply({**kept, **values}, model, take_id=take.id)
+    reuse.fill_edit(values, take.task)

@@ -47,7 +47,8 @@ def panel(status: StatusView) -> DeltaGenerator:
 @st.cache_data(ttl=60, show_spinner=False)
 def _found() -> tuple[list[ModelView], list[LmView]]:
     """Reading every checkpoint's files at each rerun would cost more than all widgets; Refresh looks again."""
-    return [*studio().models(), *studio().published()], [lm for lm in studio().language_models() if not lm.problem]
+    usable = [lm for lm in studio().language_models() if not lm.problem]
+    return [*studio().models(), *studio().published()], [*usable, *studio().published_lms()]
 
 
 def _models() -> dict[str, ModelView]:
@@ -55,9 +56,9 @@ def _models() -> dict[str, ModelView]:
     return {model.name: model for model in _found()[0] if root in (_ALL, model.folder)}
 
 
-def _lms() -> list[str]:
+def _lms() -> dict[str, LmView]:
     root = st.session_state.get("service.root", _ALL)
-    return [lm.name for lm in _found()[1] if root in (_ALL, lm.folder)]
+    return {lm.name: lm for lm in _found()[1] if root in (_ALL, lm.folder)}
 
 
 def chosen(status: StatusView) -> ModelView | None:
@@ -119,13 +120,18 @@ def _model_words(model: ModelView) -> str:
     return _("{name} ({family}, is downloaded first)").format(name=model.name, family=model.family)
 
 
+def _lm_words(lm: LmView) -> str:
+    return lm.name if lm.here else _("{name} (is downloaded first)").format(name=lm.name)
+
+
 def _lm_row() -> None:
     names = _lms()
     choice, backend, load = st.columns([3, 1, 2], vertical_alignment="bottom")
     choice.selectbox(
         _("5Hz LM Model Path"),
-        names,
+        list(names),
         key="service.lm",
+        format_func=lambda name: _lm_words(names[name]) if name in names else str(name),
         placeholder=_("no language model was found"),
         help=_("The language model that plans: 0.6B is quick, 1.7B the usual one, 4B the best."),
         disabled=not names,
@@ -261,9 +267,10 @@ def _first(models: Mapping[str, ModelView], wanted: str) -> str | None:
     return next(iter((*known, *turbo, *here, *models)), None)
 
 
-def _recommended(names: list[str]) -> str | None:
-    size = devices.memory().tier.lm
-    return next(iter([*[name for name in names if size and size in name], *names]), None)
+def _recommended(found: Mapping[str, LmView]) -> str | None:
+    """Return the tier's language model or the first that is here; nobody asked for the download of another."""
+    size, names = devices.memory().tier.lm, [name for name, lm in found.items() if lm.here]
+    return next(iter([*[name for name in names if size and size in name], *names, *found]), None)
 
 
 def _follow_tier() -> None:
@@ -274,7 +281,8 @@ def _follow_tier() -> None:
     st.session_state["service.offload_dit"] = tier.offload_dit and memory.separate
     st.session_state["service.quantization"] = INT8 if tier.int8 else NONE
     st.session_state["service.lm"] = _recommended(names)
-    st.session_state["service.init_lm"] = bool(names) and (tier.lm is not None or not memory.separate)
+    here = any(lm.here for lm in names.values())
+    st.session_state["service.init_lm"] = here and (tier.lm is not None or not memory.separate)
 
 
 def _model_chosen() -> None:
