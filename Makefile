@@ -29,7 +29,7 @@ EXTRACT = $(BIN)/pybabel -q extract -F studio/locale/babel.cfg -k N_ -k plural:1
 	--project=studio --omit-header -o
 
 .DEFAULT_GOAL := run
-.PHONY: run test check browser journeys slow unit postgres vllm vllm-tests bench mini mini-lm mini-eval migrate catalogues fmt
+.PHONY: run test check browser slow unit postgres vllm vllm-tests bench mini mini-lm mini-eval migrate catalogues fmt
 .PHONY: clean chromium
 
 run: .venv/installed $(MO)  ## install what is missing, then serve with the bundled model; `studio serve` migrates
@@ -54,10 +54,7 @@ vllm-tests: .venv-vllm/installed
 	$(VBIN)/python -m pytest -q -m vllm tests/engine/lm
 
 browser: .venv/installed-dev $(MO) chromium
-	$(BIN)/pytest -q -m "browser and not journey"
-
-journeys: .venv/installed-dev $(MO) chromium  ## browser tests that have not passed from end to end yet; not part of `test`
-	$(BIN)/pytest -q -m journey
+	$(BIN)/pytest -q -m browser
 
 check: .venv/installed-dev $(MO)  ## what can be said without running the studio
 	$(BIN)/ruff format --check .

@@ -11,7 +11,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.conftest import PATIENCE, Server, box, choose, idle, number, picture, visit
 
-pytestmark = [pytest.mark.browser, pytest.mark.journey, pytest.mark.timeout(3000)]
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(3000)]
 RATE, LENGTH = 24_000, 10.0
 
 

@@ -75,7 +75,6 @@ def test_tracks_stay_aligned_through_ten_minutes_of_seeking(page: Page) -> None:
     assert found["end"] == 0.0
 
 
-@pytest.mark.journey
 def test_stems_and_their_mix(page: Page, server: Server) -> None:
     visit(page, server, "stems")
     expect(page.get_by_text("need a base model")).to_be_visible()
