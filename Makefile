@@ -104,11 +104,11 @@ clean:
 
 # The stamps are older than the pins exactly when there is something to install.
 .venv/installed: $(PINS) | .venv/bin/python
-	$(BIN)/python -m pip install -q $(PIP_FLAGS) -c constraints.txt -e '.[engine]'
+	$(BIN)/python -m pip install -q $(PIP_FLAGS) -c constraints.txt -e '.[engine,webrtc]'
 	touch $@
 
 .venv/installed-dev: $(PINS) .venv/installed
-	$(BIN)/python -m pip install -q $(PIP_FLAGS) -c constraints.txt -e '.[engine,dev]'
+	$(BIN)/python -m pip install -q $(PIP_FLAGS) -c constraints.txt -e '.[engine,webrtc,dev]'
 	touch $@
 
 # First the wheel itself by its hash, then what it needs but for the unused, which xgrammar brings in all the same.

@@ -74,7 +74,9 @@ def test_both_layouts_make_the_same_samples(tmp_path: Path, wide: bool, shards: 
     assert first.spec.wide is second.spec.wide is wide
     for mine, theirs in zip(first.generate(REQUEST), second.generate(REQUEST), strict=True):
         assert np.ptp(mine.audio) > 0
-        np.testing.assert_array_equal(mine.audio, theirs.audio)
+        np.testing.assert_allclose(
+            mine.audio, theirs.audio, atol=1e-5
+        )  # where a tensor lies decides how sums are rounded
     assert not list(tmp_path.rglob("executed")), "code of a checkpoint was run"
 
 

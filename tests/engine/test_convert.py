@@ -38,7 +38,9 @@ def test_the_converted_checkpoint_sounds_the_same(tmp_path: Path, wide: bool) ->
     engine = Engine.load(convert(dit, tmp_path / "converted"), device="cpu")
     assert resolve(tmp_path / "converted").layout is Layout.DIFFUSERS
     assert (engine.spec.name, engine.spec.wide) == ("converted", wide)
-    np.testing.assert_array_equal(engine.generate(REQUEST)[0].audio, before.audio)
+    np.testing.assert_allclose(
+        engine.generate(REQUEST)[0].audio, before.audio, atol=1e-5
+    )  # rounding, by where a tensor lies
 
 
 def test_diffusers_itself_opens_the_result(original: Path, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import streamlit as st
+from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from studio.errors import StudioError
 from studio.services.details import Check, LyricLine
@@ -14,6 +15,7 @@ from studio.ui import handoff, notices
 from studio.ui.editing import choices
 from studio.ui.history.shelf import name_of
 from studio.ui.panels import sources
+from studio.ui.recording import panel as live
 from studio.ui.runtime import studio
 from studio.ui.text import _, plain, seconds
 
@@ -33,9 +35,13 @@ def panel(*, closed: bool = False) -> SourceView | None:
         on_change=_arrived,
         disabled=closed,
     )
+    st.audio_input(
+        _("Record a source"), key=f"{_uploader()}.recorded", sample_rate=48000, on_change=_recorded, disabled=closed
+    )
     _takes(closed)
     notices.kept(_PLACE)
     view = look()
+    live.panel(view, closed=closed)
     if view is None:
         st.info(_("There is no source yet: upload one, choose a take, or press Send To Src on a take."))
         return None
@@ -124,7 +130,14 @@ def _uploader() -> str:
 
 
 def _arrived() -> None:
-    file = st.session_state[_uploader()]
+    _take_in(st.session_state[_uploader()])
+
+
+def _recorded() -> None:
+    _take_in(st.session_state[f"{_uploader()}.recorded"])
+
+
+def _take_in(file: UploadedFile | None) -> None:
     if file is None:
         return
     notices.forget(_PLACE)
