@@ -148,6 +148,8 @@ _ENGINE_NAMES = {
     "seeds": "seed",
 }
 _OTHER_LABELS = {
+    "repair": N_("New words"),
+    "recording_delay": N_("Delay of this machine"),
     "task_type": N_("Task"),
     "model": N_("Model"),
     "instruction": N_("Instruction"),

@@ -8,7 +8,7 @@ from studio.engine.edits import RepaintMode
 from studio.i18n import N_
 from studio.services.limits import Limits
 from studio.services.sources import SourceView
-from studio.ui.editing import choices, span
+from studio.ui.editing import choices, repair, span
 from studio.ui.text import _
 
 _FEELS = {
@@ -21,6 +21,7 @@ _FEELS = {
 def panel(view: SourceView | None, limits: Limits) -> None:
     """Draw the region and how firmly its surroundings hold it."""
     st.caption(_("A repaint makes one region anew and keeps everything else of the source as it is."))
+    repair.panel(view)
     span.panel(view, limits.duration)
     left, right = st.columns(2)
     left.segmented_control(
