@@ -8,7 +8,7 @@ from studio.errors import NotFound, StudioError
 from studio.services.library import Parent
 from studio.services.results import AheadView, Place
 from studio.services.views import JobState, StatusView
-from studio.ui import batches, fields, handoff, jobs, notices, player
+from studio.ui import batches, fields, handoff, jobs, notices, player, radio
 from studio.ui.fields import key
 from studio.ui.history import particulars
 from studio.ui.runtime import studio
@@ -28,6 +28,7 @@ def panel(status: StatusView) -> None:
     ahead = studio().results.ahead()
     _ways(place, status)
     _next_status(ahead, place, status)
+    radio.panel(place.batch_id)
     if error := st.session_state.pop(_ERROR, None):
         notices.show(error)
     if jobs.making():

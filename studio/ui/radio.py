@@ -1,0 +1,135 @@
+"""The radio: finished takes one after another without a gap, and always a batch on its way behind the last one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import streamlit as st
+
+from studio.errors import NotFound, StudioError
+from studio.services.views import BatchView, JobState
+from studio.ui import notices
+from studio.ui.deck import link
+from studio.ui.fields import key
+from studio.ui.runtime import studio
+from studio.ui.text import _, plain, snippet
+
+POLL = 2.0  # seconds between looks for a finished batch
+LOUDNESS = -18.0  # LUFS; what is louder is played softer, and nothing is made louder
+_BATCHES = "radio.batches"  # ids of the batches on air, in their order; absent while the radio is off
+_ELEMENT = "radio.element"
+_HERE = Path(__file__).parent
+_element = st.components.v2.component(
+    "studio_radio",
+    html='<div class="studio-radio"></div>',
+    css=(_HERE / "radio.css").read_text(encoding="utf-8"),
+    js=(_HERE / "radio.js").read_text(encoding="utf-8"),
+)
+
+
+def panel(batch_id: str) -> None:
+    """Draw the radio where AutoGen is on; it begins with the batch that is looked at."""
+    if not st.session_state[key("autogen")]:
+        st.session_state.pop(_BATCHES, None)
+        return
+    on = _BATCHES in st.session_state
+    with st.container(border=True, key="radio"):
+        st.toggle(
+            _("Radio"),
+            value=on,
+            key="radio.on",
+            on_change=_switch,
+            args=[batch_id],
+            help=_("Plays take after take and has the next batch made from the settings of the last, behind all else."),
+        )
+        if on:
+            st.fragment(_draw, run_every=POLL)()
+
+
+def _switch(batch_id: str) -> None:
+    if st.session_state["radio.on"]:
+        st.session_state[_BATCHES] = [batch_id]
+    else:
+        st.session_state.pop(_BATCHES, None)
+
+
+def _draw() -> None:
+    batches = _on_air()
+    if not batches:
+        st.caption(_("The batch on air is not there any more; switch the radio off and on."))
+        return
+    takes = [(batch, take) for batch in batches for take in batch.takes]
+    known = studio().takes.details([take.id for _batch, take in takes])
+    louds = {take_id: found.loudness for take_id, found in known.items()}
+    _element(
+        key=_ELEMENT,
+        default={"playing": ""},
+        on_playing_change=_heard,
+        data={
+            "tracks": [
+                {
+                    "id": take.id,
+                    "url": link(take.id),
+                    "title": _title(batch, take.index + 1),
+                    "duration": take.duration,
+                    "gain": _gain(louds.get(take.id)),
+                }
+                for batch, take in takes
+            ],
+            "words": {
+                "label": _("Radio"),
+                "play": _("Play"),
+                "stop": _("Stop"),
+                "skip": _("Skip"),
+                "volume": _("Volume"),
+                "next": _("Next"),
+                "waiting": _("Waiting for the next take…"),
+                "making": _("The next batch is being made."),
+                "failed": _("This take can't be played:"),
+            },
+        },
+    )
+    _go_on(batches)
+
+
+def _heard() -> None:
+    """A callback; without one Streamlit keeps no state of an element."""
+
+
+def _on_air() -> list[BatchView]:
+    """The batches on air with those that were finished behind them meanwhile; what went to the trash is left out."""
+    ids: list[str] = st.session_state[_BATCHES]
+    while ids and (place := studio().results.place(ids[-1])) and place.batch_id == ids[-1] and place.next:
+        ids.append(place.next)
+    found = []
+    for batch_id in ids:
+        try:
+            found.append(studio().library.batch(batch_id))
+        except NotFound:
+            continue
+    return [batch for batch in found if batch.takes]
+
+
+def _go_on(batches: list[BatchView]) -> None:
+    """Have the next batch made while one of the last batch's takes plays or nothing has been heard yet."""
+    last = batches[-1]
+    playing = getattr(st.session_state.get(_ELEMENT), "playing", "")
+    if playing not in {take.id for take in last.takes}:
+        return
+    ahead = studio().results.ahead()
+    if ahead is not None and ahead.state == JobState.FAILED:
+        st.error(_("The next batch failed: {reason}").format(reason=plain(ahead.error)), icon=":material/error:")
+        return
+    try:
+        studio().results.prepare(dict(last.form), last.id)
+    except StudioError as error:
+        notices.show(error)
+
+
+def _title(batch: BatchView, number: int) -> str:
+    name = snippet(str(batch.form.get("caption") or batch.form.get("lyrics") or "")) or _("no caption")
+    return _("{name} · take {n}").format(name=name, n=number)
+
+
+def _gain(loudness: float | None) -> float:
+    return 1.0 if loudness is None else min(1.0, 10 ** ((LOUDNESS - loudness) / 20))
