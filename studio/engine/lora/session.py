@@ -1,0 +1,100 @@
+"""One training run from a checkpoint's folder to an adapter's, with the record of what went into it."""
+
+from __future__ import annotations
+
+import gc
+import platform
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from studio.engine.checkpoint import Checkpoint
+from studio.engine.dataset.files import write_json
+from studio.engine.device import choose_device, choose_dtype, name_of
+from studio.engine.lora.config import TrainSettings
+from studio.engine.lora.examples import Example, read_examples
+from studio.engine.lora.loss import FlowLoss, describe
+from studio.engine.lora.network import Trainable
+from studio.engine.lora.prepare import MANIFEST, digest
+from studio.engine.lora.train import CHECKPOINTS, FINAL, Ending, Event, Training
+from studio.engine.run import Run
+from studio.errors import InvalidRequest
+
+CARD = "run.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingJob:
+    """What is trained on what, and where to."""
+
+    checkpoint: Checkpoint
+    tensors: Path
+    out: Path
+    settings: TrainSettings
+    resume: Path | None = None
+    device: str = "auto"
+    dtype: str = "auto"
+
+
+def train(job: TrainingJob, tell: Callable[[Event], None], stopping: Callable[[], bool]) -> Ending:
+    """Do the job; `tell` hears every update, `stopping` is asked after each.
+
+    Raises InvalidRequest (also when `out` holds another run), CheckpointError, NotFound.
+    """
+    held = [name for name in (CHECKPOINTS, FINAL) if (job.out / name).exists()]
+    if held and job.resume is None:
+        raise InvalidRequest("out", "be a new folder, or be resumed: it holds a run already", str(job.out))
+    examples = read_examples(job.tensors)
+    training, card = _training(job, examples)
+    if job.resume is not None:
+        training.resume(job.resume)
+    write_json(job.out / CARD, card)
+    tell({"event": "started", "songs": len(examples), "steps": training.total, "at": training.at.step})
+    ending = training.run(tell, stopping)
+    tell({"event": "ended", "status": ending.value, "step": training.at.step, "out": str(job.out)})
+    return ending
+
+
+def _training(job: TrainingJob, examples: list[Example]) -> tuple[Training, Event]:
+    from studio.engine.loader import load_components  # here, because it costs eight seconds
+
+    device = choose_device(job.device)
+    dtype = choose_dtype(job.dtype, device)
+    if dtype is torch.float16:
+        raise InvalidRequest("dtype", "be bfloat16 or float32 for training; float16 overflows", name_of(dtype))
+    parts = load_components(job.checkpoint, device=device, dtype=dtype, run=Run(), home=torch.device("cpu"))
+    dit, null = parts.transformer, parts.condition_encoder.null_condition_emb.detach().clone()
+    torch.nn.Module.to(dit, device)  # diffusers' own method has lost its types
+    del parts
+    gc.collect()  # the other parts are not trained
+    _check_widths(examples, dit.config["audio_acoustic_hidden_dim"], null.shape[-1])
+    torch.manual_seed(job.settings.seed)
+    network = Trainable(dit, job.settings)
+    spec = job.checkpoint.spec
+    loss = FlowLoss(network, null, spec.defaults)
+    training = Training(network, loss, examples, job.out, model=spec.name, device=str(device))
+    manifest = job.tensors / MANIFEST
+    card: Event = {
+        "model": spec.name,
+        "tensors": str(job.tensors.absolute()),
+        "manifest_sha256": digest(manifest) if manifest.is_file() else None,
+        "settings": describe(loss, job.settings),
+        "parameters": sum(weight.numel() for weight in network.weights.values()),
+        "device": str(device),
+        "dtype": name_of(dtype),
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+    }
+    return training, card
+
+
+def _check_widths(examples: list[Example], latents: int, states: int) -> None:
+    for example in examples:
+        got = (example.latents.shape[1], example.states.shape[1])
+        if got != (latents, states):
+            rule = (
+                f"be prepared with a model of this kind (latents {latents} wide, conditions {states}): {example.name}"
+            )
+            raise InvalidRequest("tensors", rule, list(got))
