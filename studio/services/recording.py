@@ -57,6 +57,7 @@ class Capture:
             self._clear()
 
     def _clear(self) -> None:
+        self._number = getattr(self, "_number", 0) + 1
         self._chunks: list[Samples] = []
         self._count = 0  # samples kept
         self._lost = 0
@@ -83,9 +84,16 @@ class Capture:
         length = frame.samples / frame.sample_rate
         if frame.pts is not None:
             begins = frame.pts / frame.sample_rate
-            if self._next is not None and begins - self._next > length / 2:
-                self._lost += round((begins - self._next) / length)
-                self._keep(np.zeros((round((begins - self._next) * RATE), 2), np.int16))
+            ahead = begins - self._next if self._next is not None else 0.0
+            if ahead < -length / 2:
+                self._lost += 1  # it is late or comes twice: its place is taken already
+                return
+            if ahead > LONGEST:
+                self._full = True  # no pause but another clock; nothing behind it has a place
+                return
+            if ahead > length / 2:
+                self._lost += round(ahead / length)
+                self._keep(np.zeros((round(ahead * RATE), 2), np.int16))
             self._next = begins + length
         for part in self._resampler.resample(frame):
             self._keep(part.to_ndarray().reshape(-1, 2).astype(np.int16))
@@ -111,6 +119,12 @@ class Capture:
                 full=self._full,
             )
 
+    @property
+    def number(self) -> int:
+        """Which recording this is; another begins when the microphone is opened again or the old one is discarded."""
+        with self._lock:
+            return self._number + self._over
+
     def samples(self) -> Samples:
         """Return everything recorded `[N, 2]` at 48 kHz."""
         with self._lock:
@@ -135,9 +149,12 @@ def aligned(samples: Samples, place: float, start: float) -> Samples:
     """Return a recording on the timeline of a take it was sung over.
 
     `place` (seconds) is where in the recording the take's second `start` was heard; silence stands before what was
-    recorded, so that the two can be played together from 0.
+    recorded, so that the two can be played together from 0. Raises AudioError when that is longer than a recording may
+    be, or when the take began after the recording had ended.
     """
     shift = round((start - place) * RATE)
+    if shift > LONGEST * RATE or -shift >= len(samples):
+        raise AudioError("the source did not play during this recording, so there is no place for it; record again")
     if shift >= 0:
         return np.concatenate([np.zeros((shift, 2), np.int16), samples])
     return samples[-shift:]

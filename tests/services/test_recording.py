@@ -51,6 +51,38 @@ def test_lost_frames_are_counted_and_silent() -> None:
     assert kept[12 * STEP : 30 * STEP].all()
 
 
+def test_a_frame_that_comes_twice_or_late_moves_nothing() -> None:
+    capture, wave = Capture(), np.arange(4 * STEP) % 700
+    parts = [frame(wave[at : at + STEP], at) for at in range(0, 4 * STEP, STEP)]
+    asyncio.run(capture.push([parts[0], parts[1], parts[1], parts[0], parts[2], parts[3]]))
+    assert np.array_equal(capture.samples()[:, 0], wave)
+    assert capture.level().lost == 2
+
+
+def test_another_clock_ends_the_recording_and_says_so() -> None:
+    capture = Capture()
+    asyncio.run(capture.push([frame(np.full(STEP, 5), 0), frame(np.full(STEP, 5), 2**31)]))
+    assert (len(capture.samples()), capture.level().full) == (STEP, True)
+
+
+def test_each_recording_has_a_number_of_its_own() -> None:
+    capture = Capture()
+    feed(capture, np.full(RATE, 7))
+    first = capture.number
+    capture.end()
+    assert capture.number != first  # what plays now belongs to the next one
+    feed(capture, np.full(RATE, 7))
+    assert capture.number == first + 1
+    capture.clear()
+    assert capture.number == first + 2
+
+
+@pytest.mark.parametrize("place", [-recording.LONGEST - 1, 2.0])
+def test_a_source_that_played_at_another_time_is_refused(place: float) -> None:
+    with pytest.raises(AudioError, match="did not play during this recording"):
+        recording.aligned(np.zeros((RATE, 2), np.int16), place, 0.0)
+
+
 def test_another_rate_and_a_second_recording() -> None:
     capture = Capture()
     asyncio.run(capture.push([frame(np.full(441, 100), at, 44_100) for at in range(0, 44_100, 441)]))

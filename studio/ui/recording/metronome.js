@@ -115,8 +115,11 @@ class Metronome {
   light(place) { [...this.lights.children].forEach((light, index) => light.classList.toggle("now", index === place)); }
 
   async play() {
-    const { take, beats, bpm, words } = this.data, start = Math.min(Math.max(0, Number(this.from.value) || 0), take.seconds);
-    this.from.value = String(start);
+    const { take, beats, bpm, words } = this.data, start = this.from.valueAsNumber;
+    if (!(start >= 0 && start < take.seconds)) {
+      this.status.textContent = words.beyond;
+      return;
+    }
     try {
       await this.ready();
       if (this.loaded !== take.url.split("?")[0]) {

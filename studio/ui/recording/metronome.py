@@ -53,6 +53,9 @@ def metronome(
                 "playing": _("Playing"),
                 "listening": _("Four clicks are played; the microphone must hear them."),
                 "failed": _("This can't be played:"),
+                "beyond": _("From second must be a number from 0 to less than {time}.").format(
+                    time=f"{take[2]:.1f}" if take else "0"
+                ),
             },
         },
     )

@@ -154,14 +154,22 @@ def _keep(target: str) -> None:
         st.session_state[fields.key("reference_audio")] = upload.key
     st.session_state[_KEPT] = True
     st.toast(_("The recording is the {field} now.").format(field=field))
+    if st.session_state.get(_OVER, (0,))[0] == _capture().number:
+        st.toast(
+            _("It stands where the source played, {time} ms of delay taken away.").format(
+                time=f"{st.session_state[_DELAY]:g}"
+            )
+        )
 
 
 def _placed(samples: Samples) -> Samples:
     """Move a punch-in to where its take was, by the delay of this machine."""
-    over: tuple[float, float] | None = st.session_state.get(_OVER)
+    over: tuple[int, float, float] | None = st.session_state.get(_OVER)
     if over is None:
         return samples
-    moment, start = over
+    number, moment, start = over
+    if number != _capture().number:
+        return samples  # the source played during another recording
     delay = recording.checked_delay(st.session_state[_DELAY])
     return recording.aligned(samples, _capture().place(moment) + delay, start)
 
@@ -174,7 +182,7 @@ def _discard() -> None:
 def _punched() -> None:
     """A callback: the take began to play; the recording is over it until it is discarded."""
     if (said := metronome.punched(_METRONOME)) is not None:
-        st.session_state[_OVER] = said
+        st.session_state[_OVER] = (_capture().number, *said)
 
 
 def _measure() -> None:
@@ -187,5 +195,10 @@ def _measure() -> None:
     except AudioError as error:
         notices.keep(_PLACE, error)
         return
-    st.session_state[_DELAY] = round(max(0.0, 1000 * late), 1)
+    if late < 0:
+        notices.keep(
+            _PLACE, AudioError(f"the clicks came {-1000 * late:.0f} ms before they were played: clocks differ")
+        )
+        return
+    st.session_state[_DELAY] = round(1000 * late, 1)
     st.toast(_("The delay is {time} ms.").format(time=f"{1000 * late:.0f}"))
