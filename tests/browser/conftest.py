@@ -27,7 +27,7 @@ PATIENCE = float(os.environ.get("STUDIO_TEST_PATIENCE", "2"))  # times every wai
 OUT = Path(__file__).parent / "out"
 BUNDLED = ROOT / "data" / "models" / "acestep-mini-turbo"
 # A deep-linked page makes Streamlit probe for its base path, which logs two 404s that mean nothing.
-HARMLESS = re.compile(r"status of 404|net::ERR|ERR_CONNECTION")
+HARMLESS = re.compile(r"status of 404|net::ERR|ERR_CONNECTION|Client Error in reaching server")
 # What a person just did reaches the server, and the page says that it runs, only after a moment.
 BREATH = "() => new Promise(done => setTimeout(() => requestAnimationFrame(() => done()), 150))"
 FLAGS = (

@@ -16,7 +16,7 @@ BASE = "tiny-base"
 
 
 def auto(app: AppTest) -> list[str]:
-    return list(app.session_state["facts.open"])
+    return list(app.session_state[f"facts.open.{app.session_state['facts.open.round']}"])
 
 
 def test_auto_is_a_toggle_for_each_fact(app: AppTest, ready: Studio) -> None:
@@ -25,7 +25,7 @@ def test_auto_is_a_toggle_for_each_fact(app: AppTest, ready: Studio) -> None:
     assert auto(app) == everything
     app.number_input("create.bpm").set_value(97).run()
     assert auto(app) == everything[1:]
-    toggles = next(group for group in app.get("button_group") if group.key == "facts.open")
+    toggles = next(group for group in app.get("button_group") if str(group.key).startswith("facts.open"))
     toggles.set_value(["bpm", "timesignature", "vocal_language", "duration"]).run()  # BPM on, key off
     assert app.number_input("create.bpm").value is None
     assert app.text_input("create.keyscale").value == "C major"

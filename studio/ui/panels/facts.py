@@ -16,6 +16,7 @@ from studio.ui.text import _, language, plain, seconds
 
 _OPEN = ("bpm", "keyscale", "timesignature", "vocal_language", "duration")  # what Auto leaves to the model
 _PILLS = "facts.open"
+_ROUND = "facts.open.round"  # counts the times the toggles followed the fields
 
 
 def panel(model: ModelView | None, limits: Limits) -> None:
@@ -34,16 +35,22 @@ def panel(model: ModelView | None, limits: Limits) -> None:
 def _auto(model: ModelView | None) -> None:
     """Draw one Auto toggle a fact: on is an empty field, off a value to begin with."""
     auto = [name for name in _OPEN if st.session_state[key(name)] == FIELDS[name].default]
-    st.session_state[_PILLS] = auto
+    number = st.session_state.setdefault(_ROUND, 0)
+    if set(st.session_state.get(f"{_PILLS}.{number}") or ()) != set(auto):
+        # Under the same key a browser that hasn't drawn them yet would send the old marks back with what is typed next,
+        # and the field they are for would be emptied.
+        st.session_state[_ROUND] = number = number + 1
+        st.session_state[f"{_PILLS}.{number}"] = auto
+    name = f"{_PILLS}.{number}"
     st.pills(
         _("Auto"),
         _OPEN,
         selection_mode="multi",
-        key=_PILLS,
+        key=name,
         format_func=fields.label,
         help=_("What is marked is left to the model. Take a mark away to begin with a value of your own."),
         on_change=_toggled,
-        args=[auto, model.duration if model else 30.0],
+        args=[name, auto, model.duration if model else 30.0],
         wrap=True,
     )
     st.button(
@@ -56,7 +63,7 @@ def _auto(model: ModelView | None) -> None:
     )
 
 
-def _toggled(before: list[str], length: float) -> None:
+def _toggled(name: str, before: list[str], length: float) -> None:
     begin: Mapping[str, object] = {
         "bpm": 120,
         "keyscale": "C major",
@@ -64,7 +71,7 @@ def _toggled(before: list[str], length: float) -> None:
         "vocal_language": language(),
         "duration": length,
     }
-    now = st.session_state[_PILLS]
+    now = st.session_state[name]
     _reset(tuple(name for name in now if name not in before))
     fields.put(**{name: begin[name] for name in before if name not in now})
 
