@@ -23,6 +23,7 @@ from studio.errors import InvalidRequest
 if TYPE_CHECKING:  # takes eight seconds to import
     from diffusers.models.transformers.ace_step_transformer import AceStepTransformer1DModel
 
+BASE = "studio.json"
 _SLOT = "default"
 
 
@@ -87,7 +88,7 @@ class Trainable:
             place = original.removeprefix("decoder.").removesuffix(".weight")
             tensors[f"base_model.model.{place}.lora_{part[0]}.weight"] = scaled.detach().cpu().float().contiguous()
         folder.mkdir(parents=True, exist_ok=True)
-        save_file(tensors, folder / WEIGHTS, metadata={"format": "pt", "base_model": model})
+        save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})  # a second entry would come in random order
         config = {
             "peft_type": "LORA",
             "task_type": "FEATURE_EXTRACTION",
@@ -100,6 +101,7 @@ class Trainable:
             "base_model_name_or_path": None,
         }
         write_json(folder / CONFIG, config)
+        write_json(folder / BASE, {"base_model": model})  # the weights don't say whose they are
 
     def _mask(
         self, module: nn.Module, args: tuple[object, ...], kwargs: dict[str, object]
