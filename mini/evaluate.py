@@ -1,4 +1,4 @@
-"""Measures what the bundled models do of what they are asked: `python -m mini.evaluate` prints the whole table.
+"""Measures what the bundled models do of what they are asked: `python -m mini.evaluate` prints table after table.
 
 Each figure stands beside a control (shuffled prompts, or what is said in its section) and the same estimator's figure
 on perfect audio, the composer's own.
@@ -10,7 +10,7 @@ import argparse
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import torch
@@ -19,7 +19,8 @@ from mini.evaluation import autoencoder, cover, lm, repaint, stems, text, tokeni
 from mini.evaluation.material import MODELS, Setting
 from mini.evaluation.table import Section, report
 
-PARTS: dict[str, Callable[[Setting], list[Section]]] = {
+MOST_MINUTES = 15
+PARTS: dict[str, Callable[[Setting], Iterable[Section]]] = {
     "text": text.figures,
     "repaint": repaint.figures,
     "cover": cover.figures,
@@ -32,17 +33,26 @@ REPORT = Path(__file__).parent / "REPORT.md"
 
 
 def evaluate(setting: Setting, only: list[str]) -> str:
-    """The whole report as Markdown; progress goes to stderr."""
-    sections, began = [], time.perf_counter()
+    """The whole report as Markdown; each section is printed as soon as it is measured, then the time of all."""
+    sections, began = list[Section](), time.perf_counter()
     for name in only:
-        sections += PARTS[name](setting)
-        print(f"{name}: done after {time.perf_counter() - began:.0f} s", file=sys.stderr, flush=True)
-    minutes = (time.perf_counter() - began) / 60
+        for section in PARTS[name](setting):
+            sections.append(section)
+            print(section.markdown, flush=True)
+            print(f"{name}: {_minutes(began):.1f} minutes so far", file=sys.stderr, flush=True)
+    took = _minutes(began)
+    print(
+        f"{took:.1f} minutes in all, {'within' if took <= MOST_MINUTES else 'over'} the {MOST_MINUTES} it should take."
+    )
     head = (
-        f"`make mini-eval`, {setting.device}, {torch.get_num_threads()} threads, {minutes:.1f} minutes. 95 % intervals "
+        f"`make mini-eval`, {setting.device}, {torch.get_num_threads()} threads, {took:.1f} minutes. 95 % intervals "
         "in brackets: Wilson's for shares, bootstrap over pieces for the rest. Nothing measured here was trained on."
     )
     return report(sections, head)
+
+
+def _minutes(began: float) -> float:
+    return (time.perf_counter() - began) / 60
 
 
 def _names(text_: str) -> list[str]:
@@ -53,7 +63,7 @@ def _names(text_: str) -> list[str]:
 
 
 def main() -> None:
-    """Print the report, and write it to mini/REPORT.md when asked to."""
+    """Print the sections, and write them to mini/REPORT.md when asked to."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", type=_names, default=[*PARTS], help=f"some of {','.join(PARTS)}")
     parser.add_argument(
@@ -81,7 +91,6 @@ def main() -> None:
             folder=Path(folder),
         )
         page = evaluate(setting, options.only)
-    print(page)
     if options.report:
         options.report.write_text(page, encoding="utf-8")
 

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from mini.codes import Codec, read_codec
 from mini.composer import Song, draw_song
 from mini.composer.kit import RATE
+from mini.composer.song import TRACKS
 from mini.evaluation import scores
 from mini.evaluation.hearing import Heard, listen
 from mini.evaluation.instruments import presence, trained
-from mini.evaluation.material import FIRST, Setting, held_out, rendered, turned
+from mini.evaluation.material import FIRST, Audio, Setting, held_out, rendered, turned
 from mini.evaluation.table import Row, Section, skipped
 from mini.evaluation.tokenizer import codes_of, sound_of
 from mini.lm.texts import key_of, user_caption, words_of
@@ -68,6 +70,7 @@ def figures(setting: Setting) -> list[Section]:
     rows = [
         *_hearing(planner, codec, setting.count),
         *_plans(planner, codec, plans, setting.seconds),
+        *_drum_pairs(planner, codec, setting.some(0.5), setting.seconds),
         _kept(planner, setting.some(0.4)),
         *_captions(planner, setting.some(0.4)),
     ]
@@ -160,6 +163,13 @@ def _plans(planner: Planner, codec: Codec, count: int, seconds: float) -> list[R
     ]
     rows.append(Row("plan: transients of the codes tell captions with drums, AUC", *cells))
     who = [np.array([trained().scores(sound) for sound in each]) for each in (sounds, real)]
+    heard_drums = [list(each[:, TRACKS.index("drums")]) for each in who]
+    cells = [
+        scores.auc_cell(heard_drums[0], drums),
+        scores.auc_cell(heard_drums[0], turned(drums)),
+        scores.auc_cell(heard_drums[1], drums),
+    ]
+    rows.append(Row("plan: drums heard in the codes tell captions with drums, AUC", *cells))
     labels = np.array([presence(song.tracks) for song in songs])
     cells = [
         scores.mean_auc_cell(*view) for view in ((who[0], labels), (who[0], np.array(turned(labels))), (who[1], labels))
@@ -168,10 +178,39 @@ def _plans(planner: Planner, codec: Codec, count: int, seconds: float) -> list[R
     return rows
 
 
-def _plan(planner: Planner, caption: str, song: Song, seconds: float) -> TakePlan:
+def _drum_pairs(planner: Planner, codec: Codec, count: int, seconds: float) -> list[Row]:
+    """How often a song's codes have more drums than those of the same song and seed with "no drums".
+
+    The control compares two seeds of the plan without drums: half is chance.
+    """
+    takes, true = list[list[Audio]](), list[list[Audio]]()
+    for song in (draw_song(FIRST + 8500 + index) for index in range(count)):
+        bare = tuple(track for track in song.tracks if track != "drums") or ("keyboard",)
+        full, none = replace(song, tracks=("drums", *bare)), replace(song, tracks=bare)
+        band = ", ".join(track.replace("_", " ") for track in bare)
+        asks = ((f"{band}, drums", full, 0), (f"{band}, no drums", none, 0), (f"{band}, no drums", none, 1000))
+        plans = [_plan(planner, f"{song.genre}, {ask}", one, seconds, later) for ask, one, later in asks]
+        takes.append([sound_of(codec, list(plan.codes)) for plan in plans])
+        true.append([sound_of(codec, codes_of(codec, rendered(one, seconds)[1])) for one in (full, none)])
+    drums = TRACKS.index("drums")
+    measures: tuple[tuple[str, Callable[[Audio], float]], ...] = (
+        ("transients", lambda sound: transient_rate(sound, RATE)),
+        ("drums heard", lambda sound: float(trained().scores(sound)[drums])),
+    )
+    rows = []
+    for name, measure in measures:
+        told = [[measure(sound) for sound in each] for each in takes]
+        best = [[measure(sound) for sound in each] for each in true]
+        hits = ([a > b for a, b, _ in told], [c > b for _, b, c in told], [a > b for a, b in best])
+        title = f"plan: more {name} in the codes with drums than with no drums, same song and seed ({count} pairs)"
+        rows.append(Row(title, *(scores.share_cell(each) for each in hits)))
+    return rows
+
+
+def _plan(planner: Planner, caption: str, song: Song, seconds: float, later: int = 0) -> TakePlan:
     words = words_of(song, seconds, "en" if "vocals" in song.tracks else "unknown", np.random.default_rng(song.seed))
     asked = PlanRequest(
-        caption=caption, lyrics=words, seeds=(song.seed,), duration=seconds, guidance=Guidance(scale=2.0)
+        caption=caption, lyrics=words, seeds=(song.seed + later,), duration=seconds, guidance=Guidance(scale=2.0)
     )
     return planner.plan(asked).takes[0]
 

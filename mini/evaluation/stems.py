@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -63,15 +63,13 @@ def wave_ratio(estimate: Audio, true: Audio) -> float:
     return signal_ratio(estimate.astype(np.float64), true.astype(np.float64))
 
 
-def figures(setting: Setting) -> list[Section]:
+def figures(setting: Setting) -> Iterator[Section]:
     """The three tasks of base checkpoints, each skipped when it is not offered."""
     setting = replace(setting, guidance=setting.guidance or GUIDANCE)
     band = player(setting.base, setting)
     parts = ((Task.EXTRACT, _extract), (Task.LEGO, _lego), (Task.COMPLETE, _complete))
-    return [
-        part(setting, band) if task in band.offers else skipped(f"{task.capitalize()}: {band.about}")
-        for task, part in parts
-    ]
+    for task, part in parts:
+        yield part(setting, band) if task in band.offers else skipped(f"{task.capitalize()}: {band.about}")
 
 
 def _extract(setting: Setting, band: Player) -> Section:

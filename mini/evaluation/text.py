@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -41,12 +41,10 @@ class Pieces:
     who: NDArray[np.float64]  # [pieces, tracks]
 
 
-def figures(setting: Setting) -> list[Section]:
+def figures(setting: Setting) -> Iterator[Section]:
     """Turbo with everything, then base with what a comparison needs."""
-    return [
-        _section(setting, setting.turbo, setting.count, True),
-        _section(setting, setting.base, setting.some(0.4), False),
-    ]
+    yield _section(setting, setting.turbo, setting.count, True)
+    yield _section(setting, setting.base, setting.some(0.4), False)
 
 
 def _section(setting: Setting, model: str, count: int, thorough: bool) -> Section:

@@ -36,6 +36,7 @@ LAGS = ((1, 2, 3, 4, 5, 6, 7, 8, 10, 12), (5, 9, 11, 13, 14, 16))  # tokens back
 FOCUS = (2.2, 1.7, 1.5)  # how sharply, at the three fastest rotations
 THETA = 2000.0  # rotations a token from 1 rad down; bars of 7 to 20 codes turn visibly
 COPY_LAYER, COPY_HEADS = 3, 4  # whose first heads are told where to look when a caption is copied
+STRETCH = 10  # codes that must tell a right caption from a wrong one
 ENOUGH = 15  # codes that must have been heard before the facts are asked for
 INSIDE = torch.cat([torch.arange(0, HEAD, 2), torch.arange(0, HEAD, 2) + HEAD])  # where an exported head has numbers
 ROWS = torch.cat([head * 2 * HEAD + INSIDE for head in range(HEADS)])
@@ -116,6 +117,22 @@ class Listener(nn.Module):
         logits = F.linear(states[:, :-1][wanted], self.table()).float()
         losses = F.cross_entropy(logits, ids[:, 1:][wanted], reduction="none")
         return (losses * weights[:, 1:][wanted]).sum(), weights[:, 1:].sum()
+
+    def contrast_loss(self, states: Tensor, ids: Tensor, heard: Sequence[Heard | None]) -> Tensor:
+        """How little the codes of texts in pairs, right caption and wrong, tell which caption is right.
+
+        Each stretch of `STRETCH` codes must tell it, or a plan would follow its own first codes and not the caption.
+        """
+        spans = [slice(one.first, one.first + one.count) for one in heard if one is not None]
+        logits = torch.cat([states[row, span.start - 1 : span.stop - 1] for row, span in enumerate(spans)])
+        wanted = torch.cat([ids[row, span] for row, span in enumerate(spans)])
+        losses = F.cross_entropy(F.linear(logits, self.table()).float(), wanted, reduction="none")
+        told = losses.split([span.stop - span.start for span in spans])
+        found = []
+        for right, wrong in zip(told[::2], told[1::2], strict=True):
+            whole = len(right) // STRETCH * STRETCH
+            found.append(F.softplus((right - wrong)[:whole].view(-1, STRETCH).sum(1)))
+        return torch.cat(found).mean()
 
     def copy_loss(self, copied: Sequence[Sequence[tuple[int, int]]]) -> Tensor | None:
         """How little some heads look at the word that comes next where a caption is copied; None where none is.
@@ -257,6 +274,16 @@ def begin(model: Listener, chunks: NDArray[np.float32], size: float) -> None:
     rest = grid - model.note_rows[:, None] - model.hit_rows[None]
     table[model.codes] = 0.5 * rest.flatten(0, 1)
     table[model.codes, 0] = table[: model.codes.start, 0].mean()
+
+
+@torch.no_grad()
+def part_again(model: Listener) -> None:
+    """Part the embeddings of an exported model's codes into those of hits, of notes and a rest; the sums stay."""
+    table = model.lm.get_input_embeddings().weight
+    grid = table[model.codes].view(-1, HIT_CODES, WIDTH)  # notes, hits
+    model.note_rows.copy_(grid.mean(1))
+    model.hit_rows.copy_(grid.mean(0) - grid.mean((0, 1)))
+    table[model.codes] = (grid - model.note_rows[:, None] - model.hit_rows[None]).flatten(0, 1)
 
 
 @torch.no_grad()

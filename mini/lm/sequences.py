@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mini.composer import Song
+from mini.composer.song import TRACKS
 from mini.composer.words import PACES
 from mini.lm import texts
 from studio.engine.lm import prompts
@@ -103,6 +104,16 @@ def plan_text(vocabulary: Vocabulary, song: Song, rng: np.random.Generator, clip
     if clip:
         _add_codes(text, vocabulary, clip, rng, ends=seconds == int(clip.seconds))
     return text
+
+
+def contrast_texts(vocabulary: Vocabulary, clip: Clip, rng: np.random.Generator) -> tuple[Text, Text]:
+    """A plan of a clip, and the same codes after a caption that is wrong about the drums only."""
+    seed, song = int(rng.integers(2**31)), clip.song
+    tracks = tuple(track for track in TRACKS if (track in song.tracks) != (track == "drums"))
+    right = plan_text(vocabulary, song, np.random.default_rng(seed), clip)
+    other = replace(clip, song=replace(song, tracks=tracks or (*song.tracks, "bass")))
+    wrong = plan_text(vocabulary, other.song, np.random.default_rng(seed), other)
+    return right, wrong
 
 
 def copy_text(vocabulary: Vocabulary, song: Song, rng: np.random.Generator) -> Text:

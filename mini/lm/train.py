@@ -20,10 +20,11 @@ from torch import Tensor, nn
 from mini import data
 from mini.composer import draw_song
 from mini.lm.bank import load_bank
-from mini.lm.network import Listener, begin, begin_numbers, look_back, read_narrow, speak_up
+from mini.lm.network import Listener, begin, begin_numbers, look_back, part_again, read_narrow, speak_up
 from mini.lm.sequences import (
     Clip,
     Text,
+    contrast_texts,
     copy_text,
     create_text,
     forgotten_text,
@@ -36,6 +37,7 @@ from mini.lm.vocabulary import make_vocabulary
 STATE = data.WORK / "lm_train.pt"
 TOKENIZER = data.WORK / "lm_tokenizer"
 RATE, REST_RATE, EMBEDDING_RATE = 2.5e-3, 1.5e-3, 6e-3
+HALVES = torch.cpu._is_avx512_bf16_supported()  # elsewhere half precision takes ten times as long as full
 STATE_SIZES = (0.031, 0.12)  # of the states before the first two layers when training begins
 SHORTEST = 50  # codes of a clip
 ASKED = {
@@ -46,24 +48,37 @@ ASKED = {
     "metre": 0.1,
     "band": 1.0,
     "looks": 0.7,
+    "drums": 2.5,
 }  # weights of what the states are asked
 SHARES = {  # of the steps
     "understand": 0.22,
     "plan": 0.4,
+    "contrast": 0.2,
     "forgotten": 0.03,
     "text plan": 0.15,
     "copy": 0.14,
     "create": 0.03,
     "format": 0.03,
 }
+MISHEARD = 0.5  # share of the plans' texts in which some codes before are another song's, as one's own mistakes are
+MISHEARD_CODES = 0.5  # of their codes at most
+EASED = 150  # steps until what the states are asked counts in full, for heads that begin anew in an earlier model
 CODE_SIZE = 0.38  # length of a code's embedding when training begins
 
 
 class Trainer:
     """Model, optimisers and source of chance; everything a resumed run needs."""
 
-    def __init__(self, tokens: int, earlier: Path | None = None, kinds: Sequence[str] = tuple(SHARES)) -> None:
-        self.tokens, self.kinds = tokens, kinds
+    def __init__(
+        self,
+        tokens: int,
+        earlier: Path | None = None,
+        kinds: Sequence[str] = tuple(SHARES),
+        *,
+        gentle: float = 1.0,
+        same_codes: bool = False,
+    ) -> None:
+        self.tokens, self.kinds, self.gentle, self.earlier = tokens, kinds, gentle, earlier
         self.vocabulary = make_vocabulary(TOKENIZER)
         self.bank = load_bank()
         self.rows = np.flatnonzero(~self.bank.held_out)
@@ -76,7 +91,10 @@ class Trainer:
             size = CODE_SIZE
             begin_numbers(self.model, self.vocabulary)
             look_back(self.model, STATE_SIZES)
-        begin(self.model, self.bank.chunks, size)
+        if earlier and same_codes:
+            part_again(self.model)
+        else:
+            begin(self.model, self.bank.chunks, size)
         if not earlier:
             speak_up(self.model)
         self.average = copy.deepcopy(self.model).requires_grad_(False)
@@ -126,7 +144,7 @@ class Trainer:
         while self.step < steps:
             warm, left = min(1.0, (self.step + 1) / 50), min(1.0, (steps - self.step) / max(1, settle))
             for optimizer, rate in zip(self.optimizers, (RATE, REST_RATE, EMBEDDING_RATE), strict=True):
-                optimizer.param_groups[0]["lr"] = rate * warm * (0.02 + 0.98 * left)
+                optimizer.param_groups[0]["lr"] = self.gentle * rate * warm * (0.02 + 0.98 * left)
             for name, value in self._train_step(next(batches)).items():
                 figures[name].append(value)
             self.step += 1
@@ -139,18 +157,24 @@ class Trainer:
                 last = time.time()
 
     def _train_step(self, batch: list[tuple[str, Text]]) -> dict[str, float]:
-        texts = [text for _, text in batch]
+        kind, texts = batch[0][0], [text for _, text in batch]
         ids, positions, weights = (part.contiguous() for part in _padded(texts, self.vocabulary.special.pad))
-        with torch.autocast("cpu", dtype=torch.bfloat16):
-            last, layers = self.model.states(ids, positions)
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=HALVES):
+            last, layers = self.model.states(self._misheard(ids, texts) if kind == "plan" else ids, positions)
             total, weight = self.model.text_loss(last, ids, weights)
-            asked = self.model.hearing_loss(layers, [text.heard for text in texts])
+            heard = [text.heard for text in texts]
+            pairs = kind == "contrast"  # of a wrong caption's text nothing else is learned
+            asked = self.model.hearing_loss(
+                layers, [None if pairs and row % 2 else one for row, one in enumerate(heard)]
+            )
             looks = self.model.copy_loss([text.copied for text in texts])
         if looks is not None:
             asked["looks"] = looks
-        loss = total / weight
+        if pairs:
+            asked["drums"] = self.model.contrast_loss(last, ids, heard)
+        loss, eased = total / weight, min(1.0, (self.step + 1) / EASED) if self.earlier else 1.0
         for name, value in asked.items():
-            loss = loss + ASKED[name] * value
+            loss = loss + (1.0 if name in ("looks", "drums") else eased) * ASKED[name] * value
         for optimizer in self.optimizers:
             optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -159,11 +183,23 @@ class Trainer:
             optimizer.step()
         self._follow()
         self.seen += sum(len(text.ids) for text in texts)
-        kind = batch[0][0]
         return {
             kind: float((total / weight).detach()),
             **{name: float(value.detach()) for name, value in asked.items()},
         }
+
+    def _misheard(self, ids: Tensor, texts: list[Text]) -> Tensor:
+        """What the model reads: in some plans other songs' codes among the song's own, so that the caption counts."""
+        read = ids.clone()
+        for row, text in enumerate(texts):
+            if text.heard is not None and self.rng.random() < MISHEARD:
+                there = text.heard.first + np.flatnonzero(
+                    self.rng.random(text.heard.count) < self.rng.uniform(0, MISHEARD_CODES)
+                )
+                other = self.bank.codes[self.rng.choice(self.rows)]
+                drawn = self.rng.choice(other[other >= 0], len(there))
+                read[row, there] = torch.from_numpy(drawn.astype(np.int64) + self.vocabulary.first_code)
+        return read
 
     @torch.no_grad()
     def _follow(self) -> None:
@@ -177,11 +213,24 @@ class Trainer:
         waiting: dict[str, list[list[tuple[str, Text]]]] = {kind: [] for kind in kinds}
         while True:
             kind = kinds[int(self.rng.choice(len(kinds), p=shares / shares.sum()))]
+            if not waiting[kind] and kind == "contrast":
+                waiting[kind] = [self._pairs() for _ in range(8)]
             if not waiting[kind]:
                 texts = sorted((self._draw(kind) for _ in range(48)), key=lambda text: len(text.ids))
                 cut = list(_cut([(kind, text) for text in texts], self.tokens))
                 waiting[kind] = [cut[index] for index in self.rng.permutation(len(cut))]
             yield waiting[kind].pop()
+
+    def _pairs(self) -> list[tuple[str, Text]]:
+        """Texts of songs with their own caption and with one that is wrong about the drums, in turn."""
+        pairs, length = list[tuple[str, Text]](), 0
+        while True:
+            two = contrast_texts(self.vocabulary, self._clip(), self.rng)
+            two[1].weights, two[1].copied = [0.0] * len(two[1].ids), []
+            length = max(length, *(len(text.ids) for text in two))
+            if pairs and (len(pairs) + 2) * length > self.tokens:
+                return pairs
+            pairs += [("contrast", text) for text in two]
 
     def _draw(self, kind: str) -> Text:
         if kind in ("understand", "plan", "forgotten"):
@@ -238,12 +287,20 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--earlier", type=Path, help="folder of an exported model to begin with instead of chance")
     parser.add_argument(
+        "--same-codes", action="store_true", help="codes still mean what they meant to the earlier model"
+    )
+    parser.add_argument(
+        "--gentle", type=float, default=1.0, help="factor on all rates, for weights that are good already"
+    )
+    parser.add_argument(
         "--kinds", nargs="+", choices=tuple(SHARES), default=tuple(SHARES), help="examples to learn from"
     )
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     torch.set_flush_denormal(True)  # sharp attention makes many tiny numbers, and those are slow on a CPU
-    trainer = Trainer(options.tokens, options.earlier, options.kinds)
+    trainer = Trainer(
+        options.tokens, options.earlier, options.kinds, gentle=options.gentle, same_codes=options.same_codes
+    )
     trainer.resume()
     trainer.run(options.steps, options.settle)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -192,3 +193,24 @@ def test_a_model_without_a_task_is_skipped(tmp_path: Path, monkeypatch: pytest.M
     assert len(pages) == 5
     assert all(NOT_OFFERED in page for page in pages)
     assert material.turned([1, 2, 3], 1) == [2, 3, 1]
+
+
+def test_each_section_is_printed_before_the_next_is_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from mini import evaluate
+    from mini.evaluation.material import Setting
+
+    seen = list[str]()
+
+    def measured(setting: Setting) -> Iterator[Section]:
+        yield skipped("First")
+        seen.append(capsys.readouterr().out)
+        yield skipped("Second")
+
+    monkeypatch.setitem(evaluate.PARTS, "text", measured)
+    page = evaluate.evaluate(Setting(folder=tmp_path), ["text"])
+    last = capsys.readouterr().out
+    assert "## First" in seen[0] and "## Second" not in seen[0]
+    assert "## Second" in last and "minutes in all, within the 15" in last
+    assert page.index("## First") < page.index("## Second")

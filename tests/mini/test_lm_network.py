@@ -8,7 +8,21 @@ import numpy as np
 import pytest
 import torch
 
-from mini.lm.network import HEAD, HIT_CODES, LONGEST_ECHO, Listener, begin, echoes, look_back, read_narrow, widened
+from mini.composer import draw_song
+from mini.lm.network import (
+    HEAD,
+    HIT_CODES,
+    LONGEST_ECHO,
+    WIDTH,
+    Listener,
+    begin,
+    echoes,
+    look_back,
+    part_again,
+    read_narrow,
+    widened,
+)
+from mini.lm.sequences import Heard
 from studio.engine.lm.vocabulary import Vocabulary, load_vocabulary
 
 MINI = Path("data/models/acestep-5Hz-lm-mini")
@@ -72,6 +86,31 @@ def test_a_code_is_its_hits_and_its_notes(vocabulary: Vocabulary) -> None:
         trained = model.states(ids, places)[0]
         folded = model.fold().model(ids).last_hidden_state
     torch.testing.assert_close(folded, trained, atol=1e-4, rtol=1e-3)
+
+
+def test_codes_of_an_exported_model_are_parted_without_changing_them(vocabulary: Vocabulary) -> None:
+    torch.manual_seed(0)
+    model = Listener(vocabulary).eval()
+    before = model.table().detach().clone()
+    part_again(model)
+    torch.testing.assert_close(model.table(), before, atol=1e-6, rtol=1e-5)
+    assert model.hit_rows.abs().max() > 0 and model.note_rows.abs().max() > 0
+
+
+def test_the_contrast_is_lower_where_the_right_caption_makes_the_codes_likelier(vocabulary: Vocabulary) -> None:
+    model = Listener(vocabulary).eval()
+    count, first = 20, 4
+    ids = torch.full((2, first + count), vocabulary.first_code + 5)
+    heard = [Heard(first=first, count=count, song=draw_song(0), start=0.0, told=True)] * 2
+    states = torch.zeros(2, first + count, WIDTH)
+    towards = model.table()[vocabulary.first_code + 5].detach()
+    with torch.no_grad():
+        even = model.contrast_loss(states, ids, heard)
+        states[0] = towards
+        told = model.contrast_loss(states, ids, heard)
+        swapped = model.contrast_loss(states.flip(0), ids, heard)
+    assert even.item() == pytest.approx(np.log(2), abs=1e-4)
+    assert told < even < swapped
 
 
 def test_echoes_are_strong_at_the_period_of_the_hits() -> None:

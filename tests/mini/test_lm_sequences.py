@@ -16,6 +16,7 @@ from mini.lm import texts
 from mini.lm.sequences import (
     Clip,
     Text,
+    contrast_texts,
     copy_text,
     create_text,
     forgotten_text,
@@ -127,6 +128,20 @@ def test_codes_of_a_plan_are_told_their_facts(vocabulary: Vocabulary) -> None:
     text = plan_text(vocabulary, draw_song(3), rng(3), Clip(draw_song(3), CODES, 0.0))
     assert text.heard is not None and text.heard.told
     assert vocabulary.codes_in(text.ids[text.heard.first : text.heard.first + text.heard.count]) == CODES
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_wrong_caption_is_wrong_about_the_drums_and_the_codes_stay(vocabulary: Vocabulary, seed: int) -> None:
+    song = draw_song(seed)
+    right, wrong = contrast_texts(vocabulary, Clip(song, CODES, 0.0), rng(seed))
+    for text in (right, wrong):
+        assert text.heard is not None
+        assert vocabulary.codes_in(text.ids[text.heard.first : text.heard.first + text.heard.count]) == CODES
+    assert right.heard and wrong.heard
+    assert set(right.heard.song.tracks) ^ set(wrong.heard.song.tracks) <= {"drums", "bass"}
+    assert ("drums" in wrong.heard.song.tracks) != ("drums" in song.tracks)
+    facts = [parse_facts(vocabulary.decode(text.ids[: text.heard.first])) for text in (right, wrong) if text.heard]
+    assert (facts[0].bpm, facts[0].keyscale) == (facts[1].bpm, facts[1].keyscale) == (song.bpm, facts[0].keyscale)
 
 
 def test_guidance_moves_away_from_what_was_trained_without_a_prompt(vocabulary: Vocabulary) -> None:
