@@ -1,19 +1,10 @@
 // One deck: plays one take, or two in step so that a key switches between them without a gap.
 // It keeps nothing for Python: choices between takes are made with ordinary buttons beside it.
 const decks = new WeakMap();
-const PLAYING = "studio:deck-plays"; // said on the document, so that only one deck sounds
 const STEP = 5; // seconds an arrow key moves
 const DRIFT = 0.08; // seconds two takes may come apart before the silent one is set right
 const RATES = [0.5, 0.75, 1, 1.25, 1.5, 2];
 
-const clock = (seconds) => `${Math.floor(seconds / 60)}:${String(Math.floor(seconds % 60)).padStart(2, "0")}`;
-
-function element(tag, attributes = {}, ...children) {
-  const made = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
-  made.append(...children);
-  return made;
-}
 
 class Deck {
   constructor(root) {

@@ -4,23 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from urllib.parse import urljoin
 
 import streamlit as st
 
 from studio.services.details import LyricLine
+from studio.ui import component
 from studio.ui.runtime import studio
 from studio.ui.text import _
 
 QUIET = "deck.quiet"  # counts the generations this session has begun; a change stops what plays (H-33)
-_HERE = Path(__file__).parent
-_element = st.components.v2.component(
-    "studio_deck",
-    html='<div class="studio-deck"></div>',
-    css=(_HERE / "deck.css").read_text(encoding="utf-8"),
-    js=(_HERE / "deck.js").read_text(encoding="utf-8"),
-)
+_element = component.register(__file__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

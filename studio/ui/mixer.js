@@ -1,19 +1,10 @@
 // A song and its stems on one clock. Desk is the sound and knows no page; Mixer is what one sees of it.
 const mixers = new WeakMap();
-const PLAYING = "studio:deck-plays"; // said on the document by whatever sounds, so that only one thing does
 const SMOOTH = 0.01; // seconds a gain takes to change: a jump would click
 const LEAD = 0.05; // seconds between asking for a start and its moment, the same for every track
 const LEAST = -40; // dB; at the bottom of a fader nothing is heard
 
-const clock = (seconds) => `${Math.floor(seconds / 60)}:${String(Math.floor(seconds % 60)).padStart(2, "0")}`;
 const factor = (decibels) => (decibels <= LEAST ? 0 : 10 ** (decibels / 20));
-
-function element(tag, attributes = {}, ...children) {
-  const made = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
-  made.append(...children);
-  return made;
-}
 
 // Every track is a buffer source; all of them start at one moment of the context's clock and from one offset, so
 // they can't come apart: there is nothing to keep in step.

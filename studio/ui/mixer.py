@@ -4,20 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import streamlit as st
 
-from studio.ui import deck
+from studio.ui import component, deck
 from studio.ui.text import _
 
-_HERE = Path(__file__).parent
-_element = st.components.v2.component(
-    "studio_mixer",
-    html='<div class="studio-mixer"></div>',
-    css=(_HERE / "mixer.css").read_text(encoding="utf-8"),
-    js=(_HERE / "mixer.js").read_text(encoding="utf-8"),
-)
+_element = component.register(__file__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,16 +1,7 @@
 // One take after another on one audio clock: the next one is loaded while one plays, and starts on the sample at
 // which that one ends.
 const radios = new WeakMap();
-const PLAYING = "studio:deck-plays"; // said on the document by whatever sounds, so that only one thing does
 const LEAD = 0.05; // seconds between asking for a start and its moment
-const clock = (seconds) => `${Math.floor(seconds / 60)}:${String(Math.floor(seconds % 60)).padStart(2, "0")}`;
-
-function element(tag, attributes = {}, ...children) {
-  const made = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
-  made.append(...children);
-  return made;
-}
 
 class Radio {
   constructor(root) {

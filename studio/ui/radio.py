@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import streamlit as st
 
 from studio.errors import NotFound, StudioError
 from studio.services.views import BatchView, JobState
-from studio.ui import notices
+from studio.ui import component, notices
 from studio.ui.deck import link
 from studio.ui.fields import key
 from studio.ui.runtime import studio
@@ -18,13 +16,7 @@ POLL = 2.0  # seconds between looks for a finished batch
 LOUDNESS = -18.0  # LUFS; what is louder is played softer, and nothing is made louder
 _BATCHES = "radio.batches"  # ids of the batches on air, in their order; absent while the radio is off
 _ELEMENT = "radio.element"
-_HERE = Path(__file__).parent
-_element = st.components.v2.component(
-    "studio_radio",
-    html='<div class="studio-radio"></div>',
-    css=(_HERE / "radio.css").read_text(encoding="utf-8"),
-    js=(_HERE / "radio.js").read_text(encoding="utf-8"),
-)
+_element = component.register(__file__)
 
 
 def panel(batch_id: str) -> None:

@@ -1,19 +1,11 @@
 // A stretch of a source, chosen on its outline by pointer or keyboard.
 // Python owns the numbers: they come in with every redraw, and what a person does here goes out when it is done.
 const editors = new WeakMap();
-const PLAYING = "studio:deck-plays"; // said on the document by whatever sounds, so that only one thing does
 const LEAST = 0.1; // seconds a stretch has at least
 const CLICK = 4; // pixels a pointer may move and still have clicked
 const OFF = "off", BEAT = "beat", LINE = "line";
 
 const written = (seconds) => `${seconds < 0 ? "−" : ""}${Math.abs(seconds).toFixed(2).replace(/\.?0+$/, "")}`;
-
-function element(tag, attributes = {}, ...children) {
-  const made = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
-  made.append(...children);
-  return made;
-}
 
 class Region {
   constructor(root) {

@@ -3,23 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from urllib.parse import urljoin
 
 import streamlit as st
 
 from studio.services.details import LyricLine
 from studio.services.sources import SourceView
-from studio.ui import deck
+from studio.ui import component, deck
 from studio.ui.text import _
 
-_HERE = Path(__file__).parent
-_element = st.components.v2.component(
-    "studio_region",
-    html='<div class="studio-region"></div>',
-    css=(_HERE / "region.css").read_text(encoding="utf-8"),
-    js=(_HERE / "region.js").read_text(encoding="utf-8"),
-)
+_element = component.register(__file__)
 
 
 def region(

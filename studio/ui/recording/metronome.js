@@ -4,13 +4,6 @@ const metronomes = new WeakMap();
 const AHEAD = 0.2; // seconds of beats that are scheduled before they sound
 const CLICKS = 4, APART = 0.8; // of the measurement
 
-function element(tag, attributes = {}, ...children) {
-  const made = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
-  made.append(...children);
-  return made;
-}
-
 class Metronome {
   constructor(root) {
     this.box = element("div", { class: "metronome", role: "group" });

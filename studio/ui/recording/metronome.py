@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 import streamlit as st
 
+from studio.ui import component
 from studio.ui.text import _
 
-_HERE = Path(__file__).parent
-_element = st.components.v2.component(
-    "studio_metronome",
-    html='<div class="studio-metronome"></div>',
-    css=(_HERE / "metronome.css").read_text(encoding="utf-8"),
-    js=(_HERE / "metronome.js").read_text(encoding="utf-8"),
-)
+_element = component.register(__file__)
 
 
 def metronome(
