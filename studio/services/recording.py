@@ -48,6 +48,7 @@ class Capture:
         self._clock = clock
         self._lock = threading.Lock()
         self._over = False
+        self._number = 0
         self._resampler = AudioResampler(format="s16", layout="stereo", rate=RATE)
         self.clear()
 
@@ -57,7 +58,7 @@ class Capture:
             self._clear()
 
     def _clear(self) -> None:
-        self._number = getattr(self, "_number", 0) + 1
+        self._number += 1
         self._chunks: list[Samples] = []
         self._count = 0  # samples kept
         self._lost = 0

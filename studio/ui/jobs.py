@@ -101,6 +101,11 @@ def making() -> bool:
     return any(job.kind == "generate" and not job.ahead for job in _active())
 
 
+def any_active() -> bool:
+    """Whether anything at all is being done or waits, so that the panel polls."""
+    return bool(_active())
+
+
 def own_batch() -> bool:
     """Whether a batch that was asked for in this very tab is being made or waits; another tab's only comes first."""
     own = st.session_state.get(_OWN)

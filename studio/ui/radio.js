@@ -7,7 +7,7 @@ class Radio {
   constructor(root) {
     this.root = root;
     this.index = 0; // of the take that plays or would
-    this.slots = []; // what is scheduled: {index, source, start, end}
+    this.slots = []; // what is scheduled: {index, source, start, end, gap}
     this.buffers = new Map();
     this.box = element("div", { class: "radio", role: "group" });
     this.play_ = element("button", { type: "button", class: "play" }, "▶");
@@ -26,6 +26,12 @@ class Radio {
   }
 
   update(data, emit) {
+    // What has been played leaves the list at its front.
+    const gone = this.data ? this.data.tracks.findIndex((track) => track.id === data.tracks[0]?.id) : 0;
+    if (gone > 0) {
+      this.index -= gone;
+      for (const slot of this.slots) slot.index -= gone;
+    }
     this.data = data;
     this.emit = emit;
     const words = data.words;
@@ -64,6 +70,7 @@ class Radio {
       source.disconnect();
     }
     this.slots = [];
+    this.last = undefined;
   }
 
   jump() {
@@ -98,14 +105,16 @@ class Radio {
         if (!this.on) break;
         const expected = this.slots.length ? this.slots.at(-1).index + 1 : this.index;
         if (expected !== index) continue; // somebody skipped meanwhile
-        const soonest = this.context.currentTime + LEAD, joined = this.slots.length ? this.slots.at(-1).end : 0;
+        const soonest = this.context.currentTime + LEAD, joined = this.last ?? 0;
         const start = Math.max(joined, soonest), source = this.context.createBufferSource(), gain = this.context.createGain();
         source.buffer = buffer;
         gain.gain.value = track.gain;
         source.connect(gain).connect(this.out);
         source.start(start);
-        source.onended = () => this.ended(index);
-        this.slots.push({ index, source, start, end: start + buffer.duration, gap: joined ? start - joined : 0 });
+        const slot = { index, source, start, end: start + buffer.duration, gap: joined ? start - joined : 0 };
+        source.onended = () => this.ended(slot);
+        this.slots.push(slot);
+        this.last = slot.end;
         if (this.slots.length === 1) this.say();
       }
     } catch (error) {
@@ -117,10 +126,10 @@ class Radio {
     this.show();
   }
 
-  ended(index) {
-    if (this.slots[0]?.index !== index) return;
+  ended(slot) {
+    if (this.slots[0] !== slot) return;
     this.slots.shift();
-    this.index = index + 1;
+    this.index = slot.index + 1;
     if (this.slots.length) this.say();
     this.fill();
   }
@@ -129,7 +138,7 @@ class Radio {
   say() {
     const { index, gap } = this.slots[0];
     this.box.dataset.gap = String(Math.round(1000 * gap));
-    this.box.dataset.played = String(index + 1);
+    this.box.dataset.played = String(Number(this.box.dataset.played ?? 0) + 1);
     this.emit("playing", this.data.tracks[index].id);
   }
 

@@ -89,7 +89,7 @@ def _heard() -> None:
 
 
 def _on_air() -> list[BatchView]:
-    """The batches on air with those that were finished behind them meanwhile; what went to the trash is left out."""
+    """The batch that plays and those that were finished behind it meanwhile; what went to the trash is left out."""
     ids: list[str] = st.session_state[_BATCHES]
     while ids and (place := studio().results.place(ids[-1])) and place.batch_id == ids[-1] and place.next:
         ids.append(place.next)
@@ -99,14 +99,20 @@ def _on_air() -> list[BatchView]:
             found.append(studio().library.batch(batch_id))
         except NotFound:
             continue
-    return [batch for batch in found if batch.takes]
+    found = [batch for batch in found if batch.takes]
+    playing = next((place for place, batch in enumerate(found) if _plays(batch)), 0)
+    ids[:] = [batch.id for batch in found[playing:]] or ids[-1:]
+    return found[playing:]
+
+
+def _plays(batch: BatchView) -> bool:
+    return getattr(st.session_state.get(_ELEMENT), "playing", "") in {take.id for take in batch.takes}
 
 
 def _go_on(batches: list[BatchView]) -> None:
-    """Have the next batch made while one of the last batch's takes plays or nothing has been heard yet."""
+    """Have the next batch made while one of the last batch's takes plays."""
     last = batches[-1]
-    playing = getattr(st.session_state.get(_ELEMENT), "playing", "")
-    if playing not in {take.id for take in last.takes}:
+    if not _plays(last):
         return
     ahead = studio().results.ahead()
     if ahead is not None and ahead.state == JobState.FAILED:

@@ -69,7 +69,8 @@ def _choose(view: SourceView, lines: list[LyricLine], lyrics: str) -> None:
         on_click=_apply,
         args=[view, lines, lyrics],
         help=_(
-            "Sets the region to the line, and caption, lyrics and language to those of the take with the new words."
+            "Sets the region to the line, and caption, lyrics and language to the take's with the new words; unticks "
+            "Instrumental."
         ),
     )
     notices.kept(_PLACE)

@@ -93,7 +93,9 @@ class Metronome {
         this.tick(time, place === 0);
         setTimeout(() => this.light(place), Math.max(0, 1000 * (time - this.context.currentTime)));
       }
-      if (next >= last) this.halt();
+      if (next < last) return;
+      this.halt();
+      this.show();
     };
     this.halt();
     this.running = setInterval(plan, 50);

@@ -9,6 +9,7 @@ from typing import cast
 
 import streamlit as st
 
+from studio.engine.requests import MAX_BPM, MIN_BPM
 from studio.errors import AudioError, StudioError
 from studio.i18n import N_
 from studio.services import recording
@@ -23,6 +24,7 @@ from studio.ui.text import _
 POLL = 0.5  # seconds between looks at the meter
 _OPEN, _CAPTURE, _PLACE = "record.open", "record.capture", "record"
 _METRONOME, _DELAY, _OVER, _KEPT = "record.metronome", "record.delay", "record.over", "record.kept"
+_BPM = 120  # of the metronome while the form leaves it to the model; it says so beside its button
 _QUIET, _CLIPS = -50.0, -0.1  # dBFS
 _ASK: dict[str, object] = {"echoCancellation": False, "noiseSuppression": False, "autoGainControl": False}
 _SERVERS: dict[str, object] = {"iceServers": []}  # the studio and its people share a network
@@ -50,7 +52,7 @@ def panel(view: SourceView | None, *, closed: bool = False) -> None:
     with box:
         if importlib.util.find_spec("streamlit_webrtc") is None:
             st.info(_("Live recording needs a package: pip install -c constraints.txt '.[webrtc]'. Or record above."))
-        elif closed or jobs.making() or jobs.loading():
+        elif closed or jobs.any_active():
             # The microphone's connection would not outlive the reruns of a running job's panel.
             st.info(_("The recorder is here again when nothing is being made."))
         else:
@@ -60,14 +62,19 @@ def panel(view: SourceView | None, *, closed: bool = False) -> None:
 def _recorder(view: SourceView | None) -> None:
     st.caption(_("48 kHz, stereo, untouched by the browser. Wear headphones, or the metronome is recorded too."))
     st.session_state.setdefault(_DELAY, 0.0)
-    metronome.metronome(
-        key=_METRONOME,
-        bpm=float(st.session_state.get(fields.key("bpm")) or 120),
-        beats=_beats(),
-        take=None if view is None else (view.name, view.path, view.seconds),
-        on_clicked=_measure,
-        on_punched=_punched,
-    )
+    bpm = st.session_state.get(fields.key("bpm")) or _BPM
+    if MIN_BPM <= bpm <= MAX_BPM:
+        metronome.metronome(
+            key=_METRONOME,
+            bpm=float(bpm),
+            beats=_beats(),
+            take=None if view is None else (view.name, view.path, view.seconds),
+            on_clicked=_measure,
+            on_punched=_punched,
+        )
+    else:
+        words = _("The metronome needs a BPM from {low} to {high}; the form has {bpm}.")
+        st.warning(words.format(low=MIN_BPM, high=MAX_BPM, bpm=bpm))
     st.number_input(
         _("Delay of this machine (ms)"),
         0.0,
