@@ -87,7 +87,7 @@ def _preprocess(args: argparse.Namespace) -> int:
         line(event="preparing", done=done, total=total, file=name)
 
     result = prepare(dataset, args.out, parts, spec.sound, spec.name, how, progress)
-    for fault in result.faults:
+    for fault in (*result.faults, *result.notes):
         print(f"studio: {fault}", file=sys.stderr)
     line(event="prepared", written=result.written, skipped=result.skipped, faults=len(result.faults))
     return 1 if result.faults and not result.written + result.skipped else 0

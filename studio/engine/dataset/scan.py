@@ -30,11 +30,13 @@ def scan(folder: Path, into: Dataset | None = None, progress: Progress | None = 
     """Find every song below `folder` and what its sidecars say of it.
 
     With a dataset `into`, songs it has already keep their id and every value somebody gave them; sidecars fill what is
-    empty. Raises NotFound, InvalidRequest when the folder holds no audio; one broken file is a fault, not an error.
+    empty. Its songs from elsewhere stay, and so do those that can't be found or read now, each a fault. Raises
+    NotFound, InvalidRequest when the folder holds no audio; one broken file is a fault, not an error.
     """
     if not folder.is_dir():
         raise NotFound(f"there is no folder {folder}")
-    dataset = into or Dataset(name=folder.resolve().name)
+    folder = Path(os.path.realpath(folder))
+    dataset = into or Dataset(name=folder.name)
     songs = find_songs(folder)
     if not songs:
         raise InvalidRequest("folder", f"hold audio files ({' '.join(EXTENSIONS)})", str(folder))
@@ -58,6 +60,13 @@ def scan(folder: Path, into: Dataset | None = None, progress: Progress | None = 
         samples.append(_kept(known.get(os.path.realpath(song)), sample))
     if not samples:
         raise InvalidRequest("folder", f"hold at least one readable song ({faults[0]})", str(folder))
+    made = {sample.audio_path for sample in samples}
+    for path, sample in known.items():
+        if path in made:
+            continue
+        samples.append(sample)
+        if not Path(path).is_file():
+            faults.append(f"{sample.filename}: {path} is not there any more; what was written about it is kept")
     return Scanned(dataset=replace(dataset, samples=tuple(samples)), used=used, faults=tuple(faults))
 
 
@@ -93,7 +102,7 @@ def _seconds(song: Path) -> float:
 def _sample(song: Path, folder: Path, seconds: float, facts: Facts, dataset: Dataset) -> Sample:
     """A song's id follows from its place in the folder, so that scanning again finds its tensors again."""
     sung = str(facts.pop("lyrics", ""))
-    relative = song.relative_to(os.path.realpath(folder)).as_posix()
+    relative = song.relative_to(folder).as_posix()
     vocal_language = str(facts.get("language", "unknown")) not in ("unknown", "instrumental")
     instrumental = False if sung or vocal_language else dataset.all_instrumental
     values: Facts = {"is_instrumental": instrumental, "custom_tag": dataset.custom_tag} | facts

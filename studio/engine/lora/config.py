@@ -112,9 +112,13 @@ class TrainSettings:
         if self.attention not in ATTENTIONS:
             raise InvalidRequest("attention", f"be one of {', '.join(ATTENTIONS)}", self.attention)
 
+    def warmup(self, total: int) -> int:
+        """Return the updates of the warm-up, at most a tenth of all (training.md 4.5)."""
+        return min(self.warmup_steps, max(1, total // 10))
+
     def rate(self, step: int, total: int) -> float:
         """Return the learning rate of update `step` of `total`, both from 0: warm-up from a tenth, then the decay."""
-        warmup = min(self.warmup_steps, max(1, total // 10)) if self.warmup_steps else 0
+        warmup = self.warmup(total)
         if step < warmup:
             return self.learning_rate * (0.1 + 0.9 * step / warmup)
         done = (step - warmup) / max(1, total - warmup)

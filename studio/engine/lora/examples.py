@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from studio.engine.lora.prepare import MANIFEST, digest
+from studio.engine.lora.prepare import MANIFEST
+from studio.engine.manifest import sha256
 from studio.errors import CheckpointError, InvalidRequest, NotFound
 
 KEYS = ("target_latents", "attention_mask", "encoder_hidden_states", "encoder_attention_mask", "context_latents")
@@ -59,7 +60,7 @@ def read_examples(folder: Path) -> list[Example]:
         path = folder / name
         if not path.resolve().is_relative_to(folder.resolve()):
             raise CheckpointError(f"{folder / MANIFEST} names {name}, which lies outside of its folder")
-        if name in sums and digest(path) != sums[name]:
+        if name in sums and sha256(path) != sums[name]:
             raise CheckpointError(f"{path} was changed or damaged since it was prepared; prepare the dataset again")
         examples.append(_read(path))
     if not examples:

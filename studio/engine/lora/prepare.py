@@ -20,6 +20,7 @@ from studio.engine.audio.source import prepare_source
 from studio.engine.conditioning import embed, silence
 from studio.engine.dataset.files import dataset_row, write_json
 from studio.engine.dataset.samples import Dataset, Sample
+from studio.engine.manifest import sha256
 from studio.engine.model_spec import Sound
 from studio.engine.prompts import Prompt, caption_prompt, instruction_for, lyrics_prompt, metas_text, sung_lyrics
 from studio.engine.requests import Metas
@@ -50,6 +51,7 @@ class Prepared:
     written: int
     skipped: int  # there already, from the same audio, texts and model
     faults: tuple[str, ...]  # one line a song that has no tensors
+    notes: tuple[str, ...] = ()  # one line a song that was cut
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +87,7 @@ def prepare(  # one argument a thing it needs
     folder.mkdir(parents=True, exist_ok=True)
     known = _known(folder)
     files: dict[str, dict[str, str]] = {}
-    faults, written = [], 0
+    faults, notes, written = list[str](), list[str](), 0
     for done, sample in enumerate(labeled):
         if progress is not None:
             progress(done, len(labeled), sample.filename)
@@ -95,7 +97,7 @@ def prepare(  # one argument a thing it needs
             if known.get(name, {}).get("key") == key and (folder / name).is_file():
                 files[name] = known[name]
                 continue
-            tensors = encode_sample(sample, captions[sample.id], parts, sound, how)
+            tensors = encode_sample(sample, captions[sample.id], parts, sound, how, notes)
         except (AudioError, InvalidRequest, OSError) as error:
             faults.append(f"{sample.filename}: {error}")
             continue
@@ -104,19 +106,24 @@ def prepare(  # one argument a thing it needs
         written += 1
         _write_manifest(folder, dataset, model, known | files)
     _write_manifest(folder, dataset, model, files)
-    return Prepared(written=written, skipped=len(files) - written, faults=tuple(faults))
+    return Prepared(written=written, skipped=len(files) - written, faults=tuple(faults), notes=tuple(notes))
 
 
 @torch.no_grad()
 def encode_sample(
-    sample: Sample, caption: str, parts: Components, sound: Sound, how: Preparation
+    sample: Sample, caption: str, parts: Components, sound: Sound, how: Preparation, notes: list[str] | None = None
 ) -> dict[str, Tensor | dict[str, object]]:
     """Return the content of one file: latents `[T, C]`, mask `[T]`, states `[L, H]`, mask `[L]`, context `[T, 2C]`.
 
     The latents are drawn from the autoencoder's posterior with a seed that follows from the sample's id. The lyrics
-    have the form that inference uses (training.md 3.4), the timbre reference is silence. Raises AudioError.
+    have the form that inference uses (training.md 3.4), the timbre reference is silence. `notes` gets a line when the
+    song is cut. Raises AudioError.
     """
-    audio = _cut(prepare_source(Path(sample.audio_path), sound, limit=24 * 3600.0).audio, sound, how)
+    whole = prepare_source(Path(sample.audio_path), sound, limit=24 * 3600.0).audio
+    audio = _cut(whole, sound, how)
+    if notes is not None and audio.shape[1] < whole.shape[1]:
+        seconds = whole.shape[1] / sound.sample_rate
+        notes.append(f"{sample.filename}: {how.max_duration:g} of {seconds:.0f} s are used, from the {how.crop}")
     if is_silent(audio):
         raise AudioError("nothing can be heard in it")
     generator = torch.Generator().manual_seed(int(hashlib.sha256(sample.id.encode()).hexdigest()[:12], 16))
@@ -178,9 +185,15 @@ def _cut(audio: Audio, sound: Sound, how: Preparation) -> Audio:
 
 def _key(sample: Sample, caption: str, model: str, how: Preparation) -> str:
     """Names everything that the tensors of a sample follow from."""
-    with Path(sample.audio_path).open("rb") as content:
-        audio = hashlib.file_digest(content, "sha256").hexdigest()
-    said = [FORMAT, model, sample.id, audio, how.max_duration, how.crop, _metadata(sample, caption)]
+    said = [
+        FORMAT,
+        model,
+        sample.id,
+        sha256(Path(sample.audio_path)),
+        how.max_duration,
+        how.crop,
+        _metadata(sample, caption),
+    ]
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
 
@@ -189,13 +202,7 @@ def _save(path: Path, tensors: Mapping[str, object]) -> str:
     partial = path.with_name(f".{path.name}.partial")
     torch.save(dict(tensors), partial)
     os.replace(partial, path)
-    return digest(path)
-
-
-def digest(path: Path) -> str:
-    """Return the SHA-256 of a file."""
-    with path.open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()
+    return sha256(path)
 
 
 def _known(folder: Path) -> dict[str, dict[str, str]]:

@@ -17,8 +17,9 @@ from studio.engine.lora.config import TrainSettings
 from studio.engine.lora.examples import Example, read_examples
 from studio.engine.lora.loss import FlowLoss, describe
 from studio.engine.lora.network import Trainable
-from studio.engine.lora.prepare import MANIFEST, digest
+from studio.engine.lora.prepare import MANIFEST
 from studio.engine.lora.train import CHECKPOINTS, FINAL, Ending, Event, Training
+from studio.engine.manifest import sha256
 from studio.engine.run import Run
 from studio.errors import InvalidRequest
 
@@ -51,7 +52,15 @@ def train(job: TrainingJob, tell: Callable[[Event], None], stopping: Callable[[]
     if job.resume is not None:
         training.resume(job.resume)
     write_json(job.out / CARD, card)
-    tell({"event": "started", "songs": len(examples), "steps": training.total, "at": training.at.step})
+    tell(
+        {
+            "event": "started",
+            "songs": len(examples),
+            "steps": training.total,
+            "at": training.at.step,
+            "settings": card["settings"],
+        }
+    )
     ending = training.run(tell, stopping)
     tell({"event": "ended", "status": ending.value, "step": training.at.step, "out": str(job.out)})
     return ending
@@ -79,8 +88,8 @@ def _training(job: TrainingJob, examples: list[Example]) -> tuple[Training, Even
     card: Event = {
         "model": spec.name,
         "tensors": str(job.tensors.absolute()),
-        "manifest_sha256": digest(manifest) if manifest.is_file() else None,
-        "settings": describe(loss, job.settings),
+        "manifest_sha256": sha256(manifest) if manifest.is_file() else None,
+        "settings": describe(loss, job.settings) | {"warmup_steps": job.settings.warmup(training.total)},
         "parameters": sum(weight.numel() for weight in network.weights.values()),
         "device": str(device),
         "dtype": name_of(dtype),

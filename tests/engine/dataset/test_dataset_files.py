@@ -161,6 +161,24 @@ def test_scanning_again_keeps_ids_and_what_a_person_wrote(tmp_path: Path) -> Non
     assert (again.id, again.caption, again.bpm, again.keyscale) == ("mine", "my own", 91, "C major")
 
 
+def test_scanning_again_loses_no_song_that_is_elsewhere_gone_or_broken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "songs").mkdir()
+    song(tmp_path / "songs" / "a.wav")
+    song(tmp_path / "elsewhere.wav")
+    (tmp_path / "songs" / "broken.wav").write_bytes(b"no sound")
+    paths = {"gone": "songs/gone.wav", "broken": "songs/broken.wav", "elsewhere": "elsewhere.wav"}
+    samples = [Sample(id=id, audio_path=str(tmp_path / path), caption=id) for id, path in paths.items()]
+    monkeypatch.chdir(tmp_path)
+    again = scan(Path("songs"), Dataset(samples=tuple(samples)))  # a relative folder, as one types it
+    assert {sample.id: sample.caption for sample in again.dataset.samples if sample.id in paths} == {
+        name: name for name in paths
+    }
+    assert len(again.dataset.samples) == 4
+    assert ["broken.wav" in fault or "kept" in fault for fault in again.faults] == [True, True]
+
+
 def test_foreign_sidecars_are_recognised_and_lyrics_are_not_taken_for_one() -> None:
     lines = foreign_facts("caption: soft piano\ntempo: 92\nis_instrumental: false\nlyrics:\n[Verse]\nOne: two\n")
     assert lines == {"caption": "soft piano", "bpm": "92", "is_instrumental": "false", "lyrics": "[Verse]\nOne: two"}
