@@ -22,7 +22,6 @@ from studio.services.media import MediaFile
 from studio.services.views import StatusView, WorkerState
 from studio.ui import notices, runtime
 
-SWITCH_SECONDS = 0.0002  # Python gives the lock to another thread that waits after this long
 
 LOADING_LIMIT = 600.0  # seconds to wait for the first model before serving without it
 _WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}
@@ -88,9 +87,6 @@ def serve(settings: Settings) -> None:
     names = [model.name for model in runtime.studio().models()]
     if settings.model and settings.model not in names:
         raise InvalidRequest("model", f"be one of {', '.join(names) or 'none, for no model was found'}", settings.model)
-    # A step of diffusion gives up the interpreter's lock thousands of times and, while a page is drawn, waits this long
-    # to have it back: with the usual 5 ms a take of one second took half a minute.
-    sys.setswitchinterval(SWITCH_SECONDS)
     # Streamlit looks for .streamlit/config.toml beside the launcher, wherever the command was typed.
     sys.argv = [str(ROOT / "app.py")]
     app.run(
