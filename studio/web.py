@@ -22,7 +22,6 @@ from studio.services.media import MediaFile
 from studio.services.views import StatusView, WorkerState
 from studio.ui import notices, runtime
 
-
 LOADING_LIMIT = 600.0  # seconds to wait for the first model before serving without it
 _WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}
 

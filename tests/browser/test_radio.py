@@ -17,6 +17,8 @@ def test_takes_follow_without_a_gap(page: Page, server: Server) -> None:
     box(page, "Caption").fill("calm piano, slow and tender")
     number(page, "Batch Size").fill("1")
     number(page, "Batch Size").press("Enter")
+    number(page, "Audio Duration (seconds)").fill("20")  # longer than the next one takes to make
+    number(page, "Audio Duration (seconds)").press("Enter")
     idle(page)
     expect(page.get_by_text("Radio", exact=True)).to_have_count(0)
     page.get_by_text("AutoGen", exact=True).first.click()
