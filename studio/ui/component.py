@@ -12,10 +12,12 @@ _COMMON = Path(__file__).with_name("common.js")
 
 def register(module: str) -> ComponentRenderer:
     """Register the element of the module whose `__file__` this is; called once, when the module is loaded."""
-    path = Path(module)
-    return st.components.v2.component(
-        f"studio_{path.stem}",
-        html=f'<div class="studio-{path.stem}"></div>',
-        css=path.with_suffix(".css").read_text(encoding="utf-8"),
-        js=_COMMON.read_text(encoding="utf-8") + path.with_suffix(".js").read_text(encoding="utf-8"),
-    )
+    name = Path(module).stem
+    js, css = parts(Path(module))
+    return st.components.v2.component(f"studio_{name}", html=f'<div class="studio-{name}"></div>', css=css, js=js)
+
+
+def parts(module: Path) -> tuple[str, str]:
+    """Return the script and the style sheet of the element of a module."""
+    script, style = (module.with_suffix(suffix).read_text(encoding="utf-8") for suffix in (".js", ".css"))
+    return _COMMON.read_text(encoding="utf-8") + script, style

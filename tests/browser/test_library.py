@@ -217,6 +217,7 @@ def test_batches_autogen_and_history(page: Page, server: Server) -> None:
     expect(page.get_by_role("heading", name="Generate")).to_be_visible()
     quiet(page)
 
+    page.goto("about:blank")
     server.stop()
     server.start()
     visit(page, server, "history")

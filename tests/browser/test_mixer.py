@@ -11,6 +11,7 @@ import soundfile
 from playwright.sync_api import Page, expect
 
 from studio.config import ROOT
+from studio.ui import component
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(900)]
 UI = ROOT / "studio" / "ui"
@@ -48,7 +49,7 @@ def bounced(page: Page) -> list[list[object]]:
 
 def test_solo_mute_and_gain_decide_what_is_bounced(page: Page) -> None:
     page.goto("about:blank")
-    code, css = ((UI / f"mixer.{kind}").read_text(encoding="utf-8") for kind in ("js", "css"))
+    code, css = component.parts(UI / "mixer.py")
     page.evaluate(DRAW, [code, css, sound()])
     assert bounced(page) == [["bass", 0], ["drums", 0]]  # the song was muted at first
     page.get_by_role("slider", name="Gain: drums").fill("-6")

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import itertools
 import re
-import shutil
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import librosa
 import numpy as np
 import pytest
 import soundfile
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, BrowserType, Page, expect
 
-from tests.browser.conftest import FLAGS, PATIENCE, Server, box, number, picture, visit
+from tests.browser.conftest import PATIENCE, Server, box, number, picture, visit
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(900)]
 RATE, NOTE = 48_000, 0.8  # Hz, seconds
@@ -32,11 +33,15 @@ def melody(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture(scope="session")
-def browser_type_launch_args(melody: Path) -> dict[str, object]:
+@pytest.fixture(scope="module")
+def browser(browser_type: BrowserType, browser_type_launch_args: dict[str, Any], melody: Path) -> Iterator[Browser]:
+    """A browser of its own: the one all other tests share was started without this microphone."""
     fake = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
     heard = f"--use-file-for-fake-audio-capture={melody}"
-    return {"executable_path": shutil.which("chromium"), "args": [*FLAGS, *fake, heard]}
+    args = [*browser_type_launch_args["args"], *fake, heard]
+    started = browser_type.launch(**{**browser_type_launch_args, "args": args})
+    yield started
+    started.close()
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from studio.config import ROOT
+from studio.ui import component
 
 UI = ROOT / "studio" / "ui"
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(900)]
@@ -33,7 +34,7 @@ DRAW = """async ([code, css, changes]) => {
 
 
 def draw(page: Page, **changes: object) -> None:
-    code, css = ((UI / f"region.{kind}").read_text(encoding="utf-8") for kind in ("js", "css"))
+    code, css = component.parts(UI / "region.py")
     page.evaluate(DRAW, [code, css, changes])
 
 

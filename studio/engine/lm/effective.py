@@ -9,7 +9,7 @@ from studio.engine.lm.codes import format_codes, seconds_of
 from studio.engine.lm.metadata import FIELDS, Facts
 from studio.engine.lm.requests import UNKNOWN, CreateRequest, FormatRequest, PlanRequest, TextRequest
 from studio.engine.lm.results import Parsed
-from studio.engine.requests import INSTRUMENTAL, Metas
+from studio.engine.requests import INSTRUMENTAL, MAX_CAPTION, MAX_LYRICS, Metas
 
 NOT_IN_PLANS = "genres"  # the model names them only when it describes a song
 
@@ -86,8 +86,13 @@ def fill_plan(request: PlanRequest, facts: Facts, codes: Sequence[int], asked: b
 
 
 def fill_text(request: TextRequest, parsed: Parsed) -> Filled:
-    """Return what the form gets; where the model wrote nothing, the user's own text stays."""
-    notes, caption, lyrics = [], parsed.facts.caption or "", parsed.lyrics
+    """Return what the form gets; where the model wrote nothing, the user's own text stays.
+
+    A model that repeats itself can write more than a song may have: what is left out is said.
+    """
+    notes: list[str] = []
+    caption = _fitting(parsed.facts.caption or "", " ", MAX_CAPTION, "caption", notes)
+    lyrics = _fitting(parsed.lyrics, "\n", MAX_LYRICS, "lyrics", notes)
     if isinstance(request, FormatRequest):
         if not caption:
             caption = request.caption
@@ -112,6 +117,16 @@ def fill_text(request: TextRequest, parsed: Parsed) -> Filled:
     if isinstance(request, CreateRequest):
         settings["instrumental"] = request.instrumental
     return Filled(settings=settings, caption=caption, lyrics=lyrics, notes=tuple(notes))
+
+
+def _fitting(text: str, joint: str, most: int, what: str, notes: list[str]) -> str:
+    """Return `text` with fewer than `most` characters, cut at a `joint` where there is one in its second half."""
+    if len(text) < most:
+        return text
+    at = text.rfind(joint, most // 2, most - 1)
+    kept = text[: at if at >= 0 else most - 1]
+    notes.append(f"of the {len(text)} characters of {what} the language model wrote the first {len(kept)} are used")
+    return kept
 
 
 def _drawn(request: PlanRequest | TextRequest) -> dict[str, object]:
