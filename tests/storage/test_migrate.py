@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
@@ -48,6 +50,22 @@ def test_many_at_once_agree(settings: Settings) -> None:
         list(pool.map(lambda _: migrate(settings), range(6)))
         users = set(pool.map(lambda _: local_user(Database(settings.resolved_database_url)), range(6)))
     assert len(users) == 1
+
+
+def test_new_file_that_another_still_turns_over_is_waited_for(settings: Settings) -> None:
+    database = Database(settings.resolved_database_url)
+    file = settings.data_dir / "studio.db"
+    other = sqlite3.connect(file, isolation_level=None, check_same_thread=False)
+    other.execute("CREATE TABLE t (id INTEGER)")
+    other.execute("BEGIN")
+    other.execute("SELECT * FROM t").fetchall()
+    other.execute("INSERT INTO t VALUES (1)")
+    timer = threading.Timer(0.5, other.rollback)
+    timer.start()
+    with database.engine.connect() as connection:
+        assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
+    timer.join()
+    other.close()
 
 
 def test_failed_migration_leaves_nothing(settings: Settings) -> None:
