@@ -35,6 +35,7 @@ class Settings:
     database_url: str = ""  # empty: SQLite in data_dir
     models_dir: Path = field(default_factory=lambda: ROOT / "data" / "models")  # bundled checkpoints
     checkpoints_dir: Path = field(default_factory=lambda: ROOT / "data" / "checkpoints")  # the user's own
+    dataset_roots: tuple[Path, ...] = ()  # more folders that pages may read songs from and write training to
     huggingface_endpoint: str = ""  # empty: the public hub, or what huggingface_hub itself is set to
     modelscope_endpoint: str = ""  # empty: the public hub
     model: str = ""  # checkpoint to initialise at start; empty: none
@@ -81,6 +82,11 @@ class Settings:
         """Where the audio of finished takes lies."""
         return self.data_dir / "artifacts"
 
+    @property
+    def training_roots(self) -> tuple[Path, ...]:
+        """The folders that datasets and training may use when asked from a browser; relative paths begin there."""
+        return (self.data_dir / "datasets", self.data_dir / "lora_output", *self.dataset_roots)
+
 
 def load_settings(environment: Mapping[str, str] | None = None, **overrides: object) -> Settings:
     """Build Settings from defaults, TOML file, environment and `overrides`, later ones winning.
@@ -110,6 +116,8 @@ def _from_file(path: Path) -> Mapping[str, object]:
 
 
 def _cast(name: str, value: object) -> object:
+    if name == "dataset_roots":
+        return _folders(name, value)
     kinds: Mapping[str, type[int] | type[float] | type[Path]] = {
         "data_dir": Path,
         "models_dir": Path,
@@ -125,3 +133,10 @@ def _cast(name: str, value: object) -> object:
     except (TypeError, ValueError) as error:
         raise InvalidRequest(name, f"be a {kind.__name__}", value) from error
     return cast.expanduser().resolve() if isinstance(cast, Path) else cast
+
+
+def _folders(name: str, value: object) -> tuple[Path, ...]:
+    folders = [part for part in value.split(os.pathsep) if part.strip()] if isinstance(value, str) else value
+    if not isinstance(folders, list | tuple) or not all(isinstance(one, str | Path) for one in folders):
+        raise InvalidRequest(name, f"be a list of folders, or their names with {os.pathsep!r} between them", value)
+    return tuple(Path(one).expanduser().resolve() for one in folders)

@@ -10,14 +10,18 @@ from studio.errors import InvalidRequest
 
 
 def inside(roots: Sequence[Path], path: str | Path, field: str) -> Path:
-    """Return the real path of `path`, links followed; a relative one is below the first root.
+    """Return the real path of `path`, links followed.
+
+    A relative one is below the root whose name it begins with (`./datasets/my.json`), else below the first root.
 
     Raises InvalidRequest that names the roots and how to add one when it is outside all of them.
     """
     if not str(path).strip():
         raise InvalidRequest(field, "not be empty", str(path))
     places = [Path(os.path.realpath(root)) for root in roots]
-    real = Path(os.path.realpath(places[0] / Path(path).expanduser()))
+    asked = Path(path).expanduser()
+    named = next((place.parent for place in places if asked.parts[:1] == (place.name,)), places[0])
+    real = Path(os.path.realpath(named / asked))
     if not any(real.is_relative_to(place) for place in places):
         names = ", ".join(map(str, places))
         raise InvalidRequest(field, f"be below {names}; STUDIO_DATASET_ROOTS can name more folders", str(path))

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from studio.config import load_settings
 from studio.engine.dataset.files import load_dataset, save_dataset
 from studio.engine.dataset.roots import inside
 from studio.engine.dataset.samples import INSTRUMENTAL, Dataset, Sample, TagPosition, genre_picks
@@ -195,10 +196,18 @@ def test_a_folder_without_songs_is_refused(tmp_path: Path) -> None:
         scan(tmp_path / "none")
 
 
+def test_more_roots_are_named_in_the_environment(tmp_path: Path) -> None:
+    settings = load_settings({"STUDIO_DATASET_ROOTS": f"{tmp_path / 'a'}:{tmp_path / 'b'}"}, data_dir=tmp_path)
+    assert settings.training_roots == tuple(tmp_path / name for name in ("datasets", "lora_output", "a", "b"))
+    with pytest.raises(InvalidRequest, match="dataset_roots"):
+        load_settings({}, dataset_roots=[3])
+
+
 def test_paths_stay_below_the_roots(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "way").symlink_to(tmp_path)
     assert inside([tmp_path / "in"], "songs", "folder") == tmp_path / "in" / "songs"
-    for outside in ("../x", str(tmp_path / "inner"), "way/x", "/etc"):
+    assert inside([tmp_path / "a", tmp_path / "in"], "./in/songs", "folder") == tmp_path / "in" / "songs"
+    for outside in ("../x", "in/../../x", str(tmp_path / "inner"), "way/x", "/etc"):
         with pytest.raises(InvalidRequest, match=r"folder must be below .*STUDIO_DATASET_ROOTS"):
             inside([tmp_path / "in"], outside, "folder")
