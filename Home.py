@@ -12,7 +12,7 @@ recent = [batch for batch in studio().library.batches(limit=6) if batch.takes][:
 
 if not recent:
     st.markdown(_("Write what you want to hear, press **Generate Music**, and listen. Your takes will appear here."))
-st.subheader(_("Three ways to start"), anchor=False)
+st.header(_("Three ways to start"), anchor=False)
 for column, starter in zip(st.columns(3), starters.STARTERS, strict=True):
     with column, st.container(border=True, height="stretch", vertical_alignment="distribute"):
         st.markdown(f"**{_(starter.title)}**")
@@ -28,7 +28,7 @@ for column, starter in zip(st.columns(3), starters.STARTERS, strict=True):
         st.switch_page("pages/generate.py")
 
 if recent:
-    st.subheader(_("Recent takes"), anchor=False)
+    st.header(_("Recent takes"), anchor=False)
     for batch in recent:
         with st.container(key=f"recent.{batch.id}"):
             batches.head(batch)

@@ -25,7 +25,7 @@ VLLM_LACKS := case "$$(uname -sm)" in \
 	"Linux x86_64") grep -qw avx2 /proc/cpuinfo || echo "this processor has no AVX2";; \
 	"Linux aarch64") ;; \
 	*) echo "this is $$(uname -sm)";; esac
-EXTRACT = $(BIN)/pybabel -q extract -F studio/locale/babel.cfg -k N_ -k plural:1,2 --add-location=file --sort-by-file \
+EXTRACT = PYTHONPATH=. $(BIN)/pybabel -q extract -F studio/locale/babel.cfg -k N_ -k plural:1,2 --add-location=file --sort-by-file \
 	--project=studio --omit-header -o
 
 .DEFAULT_GOAL := run
@@ -87,7 +87,7 @@ migrate: .venv/installed
 
 catalogues: .venv/installed  ## after changing a text on a page
 	$(EXTRACT) studio/locale/studio.pot .
-	for po in $(PO); do $(BIN)/pybabel -q update -i studio/locale/studio.pot -o $$po -l $$(basename $$(dirname $$(dirname $$po))); done
+	for po in $(PO); do $(BIN)/pybabel -q update --no-fuzzy-matching --ignore-obsolete -w 120 -i studio/locale/studio.pot -o $$po -l $$(basename $$(dirname $$(dirname $$po))); done
 
 fmt: .venv/installed-dev
 	$(BIN)/ruff check --fix .

@@ -12,7 +12,7 @@ NAMES = ("device", "dtype", "attention", "compile", "offload", "offload_dit", "q
 
 def add_setup_arguments(parser: argparse.ArgumentParser) -> None:
     """Add them; what is left out is taken from the settings."""
-    group = parser.add_argument_group(_("loading"))
+    group = parser.add_argument_group(_("how the model is loaded"))
     group.add_argument("--device", metavar="D", help=_("auto, cpu, cuda, cuda:1, mps or xpu"))
     group.add_argument("--dtype", metavar="T", help=_("auto, float32, bfloat16 or float16"))
     group.add_argument("--attention", metavar="A", help=_("sdpa or flash"))

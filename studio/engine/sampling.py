@@ -98,7 +98,7 @@ class Guidance:
     """Classifier-free guidance of base and sft checkpoints; turbo has it built in."""
 
     scale: float | None = None  # 1 = none
-    adg: bool = False  # angle-based dynamic guidance instead of APG
+    adg: bool = False  # adaptive dual guidance instead of APG
     start: float = 0.0  # progress of the run where guidance begins; 0 = the first step
     end: float = 1.0  # progress where it stops; 1 = after the last step
 

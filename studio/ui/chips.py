@@ -8,7 +8,7 @@ import streamlit as st
 
 from studio.i18n import N_
 from studio.services.details import Check, Sameness, ScoreView, Verdict
-from studio.ui.text import Colour, _, plain, seconds
+from studio.ui.text import Colour, _, plain, seconds, table
 
 _NAMES = {
     "bpm": N_("BPM"),
@@ -39,24 +39,22 @@ def row(checks: Sequence[Check], score: ScoreView | None = None) -> None:
     shown = [check for check in checks if check.name not in _QUIET or check.verdict != Verdict.PASS]
     words = [_chip(check) for check in shown if check.heard is not None]
     if score is not None and score.total is not None:
-        words.append(f":blue-badge[:material/grade: {plain(_('Score {n}').format(n=f'{score.total:.2f}'))}]")
+        mark = _("Score {n}").format(n=f"{score.total:.2f}")
+        words.append(f":blue-badge[:material/grade: {plain(mark)}]")
     if words:
         st.markdown(" ".join(words))
     if not checks:
         st.caption(_("Not measured yet"))
 
 
-def table(checks: Sequence[Check]) -> None:
+def checks(found: Sequence[Check]) -> None:
     """Draw every check with both values, the verdict in words and how sure the estimator is."""
-    lines = [
-        f"| {_('Property')} | {_('Asked for')} | {_('Heard')} | {_('Verdict')} | {_('Confidence')} |",
-        "| --- | --- | --- | --- | --- |",
-    ]
-    for check in checks:
+    rows = []
+    for check in found:
         sure = "–" if check.confidence is None else f"{check.confidence:.0%}"
         cells = (_(_NAMES[check.name]), show(check.name, check.asked), show(check.name, check.heard))
-        lines.append(f"| {' | '.join(map(plain, cells))} | {_(_WORDS[check.verdict])} | {sure} |")
-    st.markdown("\n".join(lines))
+        rows.append((*map(plain, cells), _(_WORDS[check.verdict]), sure))
+    table((_("Property"), _("Asked for"), _("Heard"), _("Verdict"), _("Confidence")), rows)
 
 
 def show(name: str, value: str | float | None) -> str:
@@ -93,9 +91,9 @@ def outside(effective: Mapping[str, object]) -> None:
     if not isinstance(found, Mapping):
         return
     if found.get("verdict") == Sameness.IDENTICAL:
-        st.markdown(f":green-badge[:material/check: {_('outside the region: identical')}]")
+        st.markdown(":green-badge[:material/check: " + _("outside the region: identical") + "]")
     elif (snr := found.get("snr")) is not None:
         words = _("outside the region: differs, {n} dB below the music").format(n=f"{float(str(snr)):.1f}")
         st.markdown(f":orange-badge[:material/hearing: {plain(words)}]")
     else:
-        st.markdown(f":red-badge[:material/close: {_('outside the region: different')}]")
+        st.markdown(":red-badge[:material/close: " + _("outside the region: different") + "]")

@@ -26,7 +26,7 @@ def partner(take: TakeView, others: Sequence[TakeView]) -> TakeView | None:
         index=None,
         key=f"compare.with.{take.id}",
         format_func=lambda one: _title(named[one]) if one in named else str(one),
-        placeholder=_("no other take"),
+        placeholder=_("choose a take"),
         disabled=not named,
         help=_("Both play in step and equally loud; A and B on the keyboard switch without a gap."),
     )

@@ -14,7 +14,7 @@ from studio.i18n import N_
 from studio.services.views import BACKGROUND, JobState, JobView
 from studio.ui import deck
 from studio.ui.runtime import studio
-from studio.ui.text import Colour, _, plain, plural, seconds
+from studio.ui.text import Colour, _, explain, plain, plural, seconds
 
 POLL = 0.5  # seconds between looks at the rows
 _WATCHED = "jobs.watched"  # ids seen waiting or running in this session
@@ -195,7 +195,9 @@ def _announce(job_id: str) -> None:
     st.session_state[_ENDED] = job_id
     if job.state != JobState.DONE:
         return
-    st.toast(_(_READY["ahead" if job.ahead else job.kind] if job.kind in _READY else _READY[""]), icon=_NOTE)
+    outcome = "ahead" if job.ahead else job.kind
+    words = _READY[outcome] if job.kind in _READY else _READY[""]
+    st.toast(_(words), icon=_NOTE)
     if job.kind == "generate" and not job.ahead and job.batch_id is not None:
         st.session_state[_FINISHED] = job.batch_id
 
@@ -210,6 +212,6 @@ def _ended() -> None:
         return
     if job.state == JobState.FAILED:
         what = _(_FAILED.get(job.kind, _FAILED[""]))
-        st.error(what.format(reason=plain(job.error)), icon=":material/error:")
+        st.error(what.format(reason=plain(explain(job.error))), icon=":material/error:")
     elif job.state == JobState.CANCELLED:
         st.info(_("Cancelled. Your settings are unchanged."))

@@ -98,7 +98,7 @@ def codes(take: TakeView, place: str) -> None:
         args=[text, take.id],
         help=_("Put them into LM Codes Hints of Generate and untick Think, which would ignore them."),
     ):
-        st.toast(_("The codes are in Codes Hints, and Think is off."))
+        st.toast(_("The codes are in LM Codes Hints, and Think is off."))
 
 
 def codes_of(take: TakeView) -> str:
@@ -114,8 +114,7 @@ def start(submit: Callable[[], str]) -> None:
     try:
         jobs.watch(submit())
     except (NotFound, InvalidRequest) as error:
-        reason = f"{error.field} must {error.rule}" if isinstance(error, InvalidRequest) else str(error)
-        st.info(plain(_(reason)), icon=":material/info:")
+        st.info(notices.words(error), icon=":material/info:")
         return
     except StudioError as error:
         notices.show(error)

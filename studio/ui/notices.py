@@ -9,7 +9,7 @@ import streamlit as st
 
 from studio.errors import InvalidRequest, StudioError
 from studio.ui import fields
-from studio.ui.text import _, plain
+from studio.ui.text import _, explain, plain
 
 _KEPT = "notices.kept"  # place on the page -> the error that stays there
 _PAGE = "notices.page"
@@ -45,15 +45,16 @@ def turn_to(page: str) -> None:
 
 def show(error: StudioError) -> None:
     """Show an error a person can act on; a broken rule names the field, the rule and the value."""
-    if isinstance(error, InvalidRequest):
-        st.error(
-            _("{field} must {rule}. You gave: {value}").format(
-                field=f"**{fields.label(error.field)}**", rule=plain(_(error.rule)), value=_value(error.value)
-            ),
-            icon=":material/warning:",
-        )
-    else:
-        st.error(plain(_(str(error))), icon=":material/warning:")
+    st.error(words(error), icon=":material/warning:")
+
+
+def words(error: StudioError) -> str:
+    """Write an error as markdown in the person's language."""
+    if not isinstance(error, InvalidRequest):
+        return plain(explain(str(error)))
+    return _("{field} must {rule}. You gave: {value}").format(
+        field=f"**{fields.label(error.field)}**", rule=plain(explain(error.rule)), value=_value(error.value)
+    )
 
 
 def unexpected(error: Exception) -> bool:

@@ -13,7 +13,7 @@ from studio.services.views import TakeView
 from studio.ui import chips, fields, handoff, judging, notices
 from studio.ui.deck import Track, deck, link
 from studio.ui.runtime import studio
-from studio.ui.text import _, plain, seconds, snippet
+from studio.ui.text import _, explain, plain, seconds, snippet
 
 _ROW = 4  # takes side by side
 
@@ -95,7 +95,7 @@ def notes(effective: Mapping[str, object]) -> Iterator[str]:
     """Repeat what the engine has to say about the choices, with a sign."""
     said = effective.get("notes")
     for note in said if isinstance(said, list) else []:
-        yield ":material/info: " + plain(_(str(note)))
+        yield ":material/info: " + plain(explain(str(note)))
 
 
 def _details(take: TakeView, known: TakeDetails) -> None:

@@ -10,7 +10,7 @@ from studio.ui import component, notices
 from studio.ui.deck import link
 from studio.ui.fields import key
 from studio.ui.runtime import studio
-from studio.ui.text import _, plain, snippet
+from studio.ui.text import _, explain, plain, snippet
 
 POLL = 2.0  # seconds between looks for a finished batch
 LOUDNESS = -18.0  # LUFS; what is louder is played softer, and nothing is made louder
@@ -116,7 +116,9 @@ def _go_on(batches: list[BatchView]) -> None:
         return
     ahead = studio().results.ahead()
     if ahead is not None and ahead.state == JobState.FAILED:
-        st.error(_("The next batch failed: {reason}").format(reason=plain(ahead.error)), icon=":material/error:")
+        st.error(
+            _("The next batch failed: {reason}").format(reason=plain(explain(ahead.error))), icon=":material/error:"
+        )
         return
     try:
         studio().results.prepare(dict(last.form), last.id)

@@ -7,12 +7,12 @@ from collections.abc import Mapping
 import streamlit as st
 
 from studio.config import ROOT
-from studio.i18n import N_
+from studio.i18n import LANGUAGES, N_
 from studio.services.views import StatusView, WorkerState
 from studio.ui import jobs, notices
 from studio.ui.guide import guide
 from studio.ui.runtime import studio
-from studio.ui.text import Colour, _, plain
+from studio.ui.text import Colour, _, explain, language, plain
 
 PAGES = {  # name -> (script, menu label, title)
     "home": ("Home.py", N_("Home"), N_("Studio")),
@@ -30,6 +30,7 @@ _LOOKS: Mapping[WorkerState, tuple[Colour, str]] = {
     WorkerState.GONE: ("red", ":material/error:"),
 }
 _LM_STATES = {"": N_("off"), "loading": N_("loading"), "failed": N_("failed to load")}
+_LANGUAGE = "shell.language"
 ICON = str(ROOT / "static" / "icon.png")
 _WORDS = {
     WorkerState.READY: N_("Ready"),
@@ -59,9 +60,22 @@ def open_page(name: str) -> StatusView:
             st.page_link(script, label=f"**{_(entry)}**" if other == name else _(entry))
         st.divider()
         st.fragment(_badge, run_every=1.0 if status.state == WorkerState.LOADING else None)(status)
+        _language()
         guide(name)
     st.title(title, anchor=False)
     return status
+
+
+def _language() -> None:
+    """Draw the choice of language on every page; Service Configuration shows the same one."""
+    st.session_state[_LANGUAGE] = language()
+    st.selectbox(
+        _("Interface language"),
+        list(LANGUAGES),
+        key=_LANGUAGE,
+        format_func=lambda code: LANGUAGES[code],
+        on_change=lambda: st.session_state.update(language=st.session_state[_LANGUAGE]),
+    )
 
 
 def word(status: StatusView) -> str:
@@ -88,7 +102,7 @@ def _badge(drawn: StatusView) -> None:
         )
         st.caption(_companions(status))
     if status.error:
-        st.caption(plain(status.error))
+        st.caption(plain(explain(status.error)))
     elif status.state == WorkerState.GONE:
         st.caption(_("Start the studio with `python app.py`: the worker comes with it."))
 

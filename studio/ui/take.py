@@ -12,7 +12,7 @@ from studio.services.views import BatchView, TakeView
 from studio.ui import fields, judging, player
 from studio.ui.deck import deck
 from studio.ui.runtime import studio
-from studio.ui.text import Colour, _, moment, plain, seconds, snippet
+from studio.ui.text import Colour, _, moment, plain, seconds, snippet, table
 
 NEARBY = 12  # batches
 TIMES = {
@@ -59,17 +59,14 @@ def settings(take: TakeView) -> None:
     same = [(name, value) for name, value in take.requested.items() if name not in named]
     if rows:
         st.markdown(_("**Not as asked**"))
-    lines = [f"| {_('Setting')} | {_('Asked for')} | {_('Used')} |", "| --- | --- | --- |"]
-    for name, asked, used in rows:
-        lines.append(
-            f"| **{_cell(fields.label(name))}** | {_shown(name, asked)} | :orange-badge[{_shown(name, used)}] |"
-        )
-    lines += [
-        f"| {_cell(fields.label(name))} | {_shown(name, value)} | {_shown(name, value)} |" for name, value in same
+    lines = [
+        (f"**{_cell(fields.label(name))}**", _shown(name, asked), f":orange-badge[{_shown(name, used)}]")
+        for name, asked, used in rows
     ]
+    lines += [(_cell(fields.label(name)), _shown(name, value), _shown(name, value)) for name, value in same]
     extra = {name: value for name, value in take.effective.items() if name not in take.requested and name != "notes"}
-    lines += [f"| {_cell(fields.label(name))} | – | {_shown(name, value)} |" for name, value in extra.items()]
-    st.markdown("\n".join(lines))
+    lines += [(_cell(fields.label(name)), "–", _shown(name, value)) for name, value in extra.items()]
+    table((_("Setting"), _("Asked for"), _("Used")), lines)
     for words in player.notes(take.effective):
         st.caption(words)
 
@@ -79,9 +76,7 @@ def timings(take: TakeView, known: TakeDetails) -> None:
     rows = [(TIMES.get(name, name), value) for name, value in take.timings.items()]
     if known.lyrics:
         rows.append((N_("Lyric times"), known.lyrics.seconds))
-    lines = [f"| {_('Step')} | {_('Time')} |", "| --- | --- |"]
-    lines += [f"| {_cell(_(name))} | {plain(seconds(value))} |" for name, value in rows]
-    st.markdown("\n".join(lines))
+    table((_("Step"), _("Time")), [(_cell(_(name)), plain(seconds(value))) for name, value in rows])
 
 
 def replay(take: TakeView, known: TakeDetails) -> None:
@@ -92,9 +87,11 @@ def replay(take: TakeView, known: TakeDetails) -> None:
     if known.replay is not None:
         _replayed(known.replay)
     with st.expander(_("Environment")):
-        lines = [f"| {_('Part')} | {_('Value')} |", "| --- | --- |"]
-        lines += [f"| {_cell(name)} | {_shown(name, value)} |" for name, value in known.environment.items()]
-        st.markdown("\n".join(lines) if known.environment else _("No record of it was kept with this take."))
+        if known.environment:
+            rows = [(_cell(name), _shown(name, value)) for name, value in known.environment.items()]
+            table((_("Part"), _("Value")), rows)
+        else:
+            st.markdown(_("No record of it was kept with this take."))
 
 
 def _replayed(found: ReplayView) -> None:
@@ -107,10 +104,8 @@ def _replayed(found: ReplayView) -> None:
     elif not found.changes:
         st.caption(_("Nothing in the environment has changed: model, adapters, packages and device are the same."))
     else:
-        lines = [f"| {_('Changed')} | {_('Then')} | {_('Now')} |", "| --- | --- | --- |"]
-        for one in found.changes:
-            lines.append(f"| {_cell(one.name)} | {_shown(one.name, one.then)} | {_shown(one.name, one.now)} |")
-        st.markdown("\n".join(lines))
+        rows = [(_cell(one.name), _shown(one.name, one.then), _shown(one.name, one.now)) for one in found.changes]
+        table((_("Changed"), _("Then"), _("Now")), rows)
 
 
 def _cell(text: str) -> str:

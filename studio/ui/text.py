@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -10,6 +11,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import streamlit as st
 from babel.dates import format_date, format_time
 
+from studio import i18n
 from studio.i18n import catalogue, match
 
 Colour = Literal["red", "orange", "green", "blue", "gray"]  # of a badge
@@ -26,6 +28,11 @@ def _(text: str) -> str:
     return catalogue(language()).gettext(text)
 
 
+def explain(text: str) -> str:
+    """Translate a finished message such as an error's, see i18n.explain."""
+    return i18n.explain(text, language())
+
+
 def plural(one: str, many: str, number: int) -> str:
     """Translate the form that fits `number` and fill it in as {n}."""
     return catalogue(language()).ngettext(one, many, number).format(n=number)
@@ -40,6 +47,11 @@ def snippet(text: str, length: int = 90) -> str:
     """Return the beginning of `text` on one line, escaped for markdown."""
     line = " ".join(text.split())
     return plain(line if len(line) <= length else line[: length - 1].rstrip() + "…")
+
+
+def table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Draw rows of markdown under their titles; on a narrow screen the table scrolls, not the page."""
+    st.table([dict(zip(titles, row, strict=True)) for row in rows], border="horizontal", hide_index=True)
 
 
 def moment(time: datetime) -> str:

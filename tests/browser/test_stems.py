@@ -121,7 +121,7 @@ def test_stems_and_their_mix(page: Page, server: Server) -> None:
     mixer.get_by_role("button", name="Pause").click()
     picture(page, "stems-mixer")
     page.get_by_role("button", name="What do the stems leave over?").click()
-    expect(page.get_by_text("dB beside the source")).to_be_visible(timeout=60_000 * PATIENCE)
+    expect(page.get_by_text("dB relative to the source")).to_be_visible(timeout=60_000 * PATIENCE)
     with page.expect_download() as download:
         page.get_by_role("button", name="Download all stems as zip").click()
     with zipfile.ZipFile(download.value.path()) as archive:

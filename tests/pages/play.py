@@ -64,5 +64,7 @@ def texts(app: AppTest) -> str:
     kinds = ("title", "subheader", "markdown", "caption", "error", "warning", "info", "success", "toast", "code")
     words = [element.value for kind in kinds for element in app.get(kind)]
     words += [element.proto.text for element in app.get("progress")]
+    for element in app.table:
+        words += [f"| {' | '.join(map(str, row))} |" for row in (element.value.columns, *element.value.to_numpy())]
     words += [element.proto.body for element in app.get("alert")]
     return "\n".join(str(word) for word in words)

@@ -94,7 +94,7 @@ def mix(view: SourceView) -> None:
         return
     extracted = [take for take in found if take.task == Task.EXTRACT]
     song = Channel(id=view.key, label=_("Source"), url=address(view), duration=view.seconds, muted=bool(extracted))
-    st.subheader(_("Mixer"), anchor=False)
+    st.header(_("Mixer"), anchor=False)
     mixer([song, *(_channel(number, take) for number, take in enumerate(found, 1))], key=_MIXER, on_bounce=_bounce)
     notices.kept(_DESK)
     with st.container(horizontal=True, vertical_alignment="center"):
@@ -164,7 +164,7 @@ def _residual(source: str, take_ids: tuple[str, ...]) -> None:
     elif left == -math.inf:
         words = _("The extracted stems add up to the source exactly.")
     else:
-        words = _("The source minus the sum of its extracted stems is {n} dB beside the source.").format(
+        words = _("The source minus the sum of its extracted stems is at {n} dB relative to the source.").format(
             n=f"{left:+.1f}"
         )
     st.info(words, icon=":material/calculate:")

@@ -14,7 +14,7 @@ from studio.ui.fields import FIELDS
 from studio.ui.history import picking
 from studio.ui.history.shelf import name_of
 from studio.ui.runtime import studio
-from studio.ui.text import _, plain, snippet
+from studio.ui.text import _, plain, snippet, table
 
 
 def panel(model: ModelView | None) -> None:
@@ -29,7 +29,7 @@ def panel(model: ModelView | None) -> None:
     with st.container(border=True, key="history.comparison"):
         st.subheader(_("Difference"), anchor=False)
         left, right = (
-            f"{name_of(take)} · {_('take {n}').format(n=take.index + 1)}" for take in (found.left, found.right)
+            name_of(take) + " · " + _("take {n}").format(n=take.index + 1) for take in (found.left, found.right)
         )
         if not found.settings and not found.results:
             st.info(_("These two takes were made with the same settings."))
@@ -55,14 +55,9 @@ def close() -> None:
 
 
 def _table(title: str, rows: Sequence[Difference], left: str, right: str) -> None:
-    if not rows:
-        return
-    lines = [f"| {title} | {left} | {right} |", "|---|---|---|"]
-    lines += [
-        f"| {plain(fields.label(one.name))} | {_cell(one.name, one.left)} | {_cell(one.name, one.right)} |"
-        for one in rows
-    ]
-    st.markdown("\n".join(lines))
+    if rows:
+        cells = [(plain(fields.label(it.name)), _cell(it.name, it.left), _cell(it.name, it.right)) for it in rows]
+        table((title, left, right), cells)
 
 
 def _cell(name: str, value: object) -> str:

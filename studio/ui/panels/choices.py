@@ -10,7 +10,7 @@ from babel import Locale
 from studio.services.views import StatusView
 from studio.ui import fields
 from studio.ui.fields import FIELDS, key
-from studio.ui.text import _, language
+from studio.ui.text import _, explain, language
 
 
 @lru_cache
@@ -30,7 +30,7 @@ def why_no_lm(status: StatusView) -> str:
     if fields.has_lm(status):
         return ""
     if status.lm.state == "failed":
-        return _("The language model could not be loaded: {reason}").format(reason=status.lm.error)
+        return _("The language model could not be loaded: {reason}").format(reason=explain(status.lm.error))
     if status.lm.state == "loading":
         return _("The language model is still being loaded.")
     return _("Needs a language model: tick Initialize 5Hz LM under Service Configuration and initialize.")

@@ -9,7 +9,7 @@ import streamlit as st
 from studio.i18n import N_
 from studio.services.views import LmStatusView, StatusView, WorkerState
 from studio.ui.shell import word
-from studio.ui.text import _, plain
+from studio.ui.text import _, explain, plain
 
 _LOADED_WORDS = {
     "device": N_("Device"),
@@ -36,7 +36,8 @@ def status_box(status: StatusView) -> None:
         _lm_status(status.lm)
     elif status.state == WorkerState.FAILED:
         st.error(
-            _("The model could not be loaded: {reason}").format(reason=plain(status.error)), icon=":material/error:"
+            _("The model could not be loaded: {reason}").format(reason=plain(explain(status.error))),
+            icon=":material/error:",
         )
     else:
         st.info(word(status), icon=":material/info:")
@@ -51,7 +52,7 @@ def _lm_status(lm: LmStatusView) -> None:
         st.success(plain(" · ".join([words, *lm.notes])), icon=":material/check_circle:")
     elif lm.state == "failed":
         st.error(
-            _("The language model could not be loaded: {reason}").format(reason=plain(lm.error)),
+            _("The language model could not be loaded: {reason}").format(reason=plain(explain(lm.error))),
             icon=":material/error:",
         )
 

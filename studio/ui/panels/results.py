@@ -12,7 +12,7 @@ from studio.ui import batches, fields, handoff, jobs, notices, player, radio
 from studio.ui.fields import key
 from studio.ui.history import particulars
 from studio.ui.runtime import studio
-from studio.ui.text import _, plain
+from studio.ui.text import _, explain, plain
 
 _VIEW = "results.view"  # id of the batch that is looked at; none: the newest
 _ERROR = "results.error"
@@ -118,7 +118,9 @@ def _next_status(ahead: AheadView | None, place: Place, status: StatusView) -> N
     elif ahead.state == JobState.DONE:
         text = _("Next batch: ready") if place.next else ""
     elif ahead.state == JobState.FAILED:
-        st.error(_("The next batch failed: {reason}").format(reason=plain(ahead.error)), icon=":material/error:")
+        st.error(
+            _("The next batch failed: {reason}").format(reason=plain(explain(ahead.error))), icon=":material/error:"
+        )
         st.button(_("Try again"), key="results.retry", on_click=_retry, args=[place.batch_id, status])
         return
     else:
