@@ -1,5 +1,7 @@
 """Edit & Repaint: another style over the same music, or another piece of music in a part of it."""
 
+from functools import partial
+
 import streamlit as st
 
 from studio.services.limits import limits_of
@@ -40,4 +42,4 @@ with right:
     advanced.panel(status.model, status, unused=_(choices.UNUSED))
 
 jobs.panel()
-results.panel(TASKS)
+results.panel("edit", TASKS, task, partial(choices.collect, task, status), status.model)

@@ -1,5 +1,7 @@
 """Stems: a new instrument to a song, one instrument out of it, the missing ones around it, and a mixer for them all."""
 
+from functools import partial
+
 import streamlit as st
 
 from studio.i18n import N_
@@ -58,4 +60,4 @@ with right:
 jobs.panel()
 if view is not None:
     stems.mix(view)
-results.panel(TASKS)
+results.panel("stems", TASKS, task, partial(choices.collect, task, status), status.model)

@@ -20,6 +20,7 @@ from studio.ui.panels.choices import checkbox
 from studio.ui.text import _
 
 __all__ = [
+    "ENDLESS",
     "FIELDS",
     "OTHERS",
     "TRACKS",
@@ -56,6 +57,7 @@ _WANTED = "create.task"  # what Generate was asked to open
 _TAKEN = "edit.taken"  # the last of it that was followed
 TRACKS = fields.PREFIX + "complete_track_classes"  # its value is a list
 OTHERS = fields.PREFIX + "repainting_more"  # regions beside the one in the two numbers, each (start, end), unordered
+ENDLESS = (Task.COVER, Task.REPAINT, Task.LEGO, Task.COMPLETE)  # AutoGen has a part in them; extractions don't vary
 _USED: Mapping[Task, tuple[str, ...]] = {
     Task.COVER: ("cover_noise_strength",),
     Task.REPAINT: ("repainting_start", "repainting_end", "repaint_mode", "repaint_strength"),
@@ -140,7 +142,6 @@ def collect(task: Task, status: StatusView) -> dict[str, object]:
         "duration": fields.FIELDS["duration"].default,  # the result is as long as its source
         "audio_codes": "",
         "thinking": False,
-        "autogen": False,
         **{name: value(name) for name in _USED[task]},
     }
     if task is Task.COMPLETE:
@@ -148,6 +149,8 @@ def collect(task: Task, status: StatusView) -> dict[str, object]:
     if task is Task.REPAINT:
         (start, end), *more = regions()
         form |= {"repainting_start": start, "repainting_end": end, "repainting_more": [list(one) for one in more]}
+    if task not in ENDLESS:
+        form["autogen"] = False
     if task is Task.EXTRACT:
         form |= {name: fields.FIELDS[name].default for name in _ONLY_SOUND}
     return form
