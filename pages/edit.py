@@ -25,7 +25,7 @@ task = choices.task(TASKS, "edit.task")
 
 left, right = st.columns([3, 2], gap="large")
 with left:
-    view = source.panel()
+    view = source.panel("edit")
     if task is Task.COVER:
         cover.panel(view)
     else:

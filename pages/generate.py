@@ -31,6 +31,7 @@ with left:
         words.lyrics()
         words.guidance()
     sources.panel(status)
+    sources.recorder()
     start.switches(status)
     start.generate(status, limits, mode)
 with right:

@@ -38,7 +38,7 @@ why_not = stems.gate(status)
 
 left, right = st.columns([3, 2], gap="large")
 with left:
-    view = source.panel(closed=bool(why_not))
+    view = source.panel("stems", closed=bool(why_not))
     stems.tracks(task, closed=bool(why_not))
     if why_not:
         stems.closed_caption()

@@ -24,7 +24,7 @@ def panel(page: str, results: Results, batch_id: str, *, on: bool) -> None:
     if not on:
         st.session_state.pop(_BATCHES + page, None)
         return
-    plays = _BATCHES + page in st.session_state
+    plays = on_air(page)
     with st.container(border=True, key="radio"):
         st.toggle(
             _("Radio"),
@@ -36,6 +36,11 @@ def panel(page: str, results: Results, batch_id: str, *, on: bool) -> None:
         )
         if plays:
             st.fragment(_draw, run_every=POLL)(page, results)
+
+
+def on_air(page: str) -> bool:
+    """Whether the radio of a page plays or waits, and so redraws itself."""
+    return _BATCHES + page in st.session_state
 
 
 def _switch(page: str, batch_id: str) -> None:

@@ -72,4 +72,4 @@ def _source(key: str) -> Upload | None:
     except StudioError as error:
         st.session_state[_PROBLEM] = error
         return None
-    return Upload(key=key, name=found.name, seconds=found.seconds)
+    return Upload(key=key, name=found.name, seconds=found.seconds, lost=found.lost)

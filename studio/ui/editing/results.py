@@ -25,7 +25,7 @@ def panel(
     """Draw the batches of a page of `tasks`, at which `task` is chosen and whose form is what `collect` gives."""
     results.panel(
         results.Line(
-            name=f"{page}.results",
+            name=page,
             tasks=tasks,
             collect=collect,
             below=before_and_after,
