@@ -113,6 +113,7 @@ def test_cover_and_repaint(page: Page, server: Server) -> None:
     region = page.get_by_role("group", name="Region of the source")
     expect(region).to_be_visible()
     drag(page, 0.5, 0.75)
+    expect(number(page, "Repainting Start")).not_to_have_value("0.00")
     idle(page)
     first = float(number(page, "Repainting Start").input_value())
     last = float(number(page, "Repainting End").input_value())
@@ -256,6 +257,7 @@ def test_a_cover_takes_what_is_its_own_and_nothing_else(page: Page, server: Serv
     idle(page)
 
     # J-08.5 and 6: a reference, two takes with their lyric times, and the next batch prepared meanwhile
+    tick(page, "Instrumental", False)  # as which the codes may have been described
     box(page, "Caption").fill("calm piano with a voice")
     box(page, "Lyrics").fill("[verse]\nrain on the roof\nlight in the room")
     slide(page, "Audio Cover Strength", "End")
