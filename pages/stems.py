@@ -45,6 +45,7 @@ with left:
     elif task is not Task.EXTRACT:
         if task is Task.LEGO:
             span.panel(view, limits.duration)
+            st.caption(_("The caption describes the new layer alone, not the whole song."))
         words.caption()
         words.lyrics()
     choices.without_lm()

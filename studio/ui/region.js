@@ -86,6 +86,7 @@ class Region {
       this.others = data.others ?? [];
     }
     if (other) {
+      this.peaks = (data.peaks.match(/../g) ?? []).map((pair) => parseInt(pair, 16));
       this.pause();
       this.audio.setAttribute("src", data.url); // a newer signature of the same file is no reason to load it again
       this.whole();
@@ -439,7 +440,7 @@ class Region {
   }
 
   wave(pen, width, height, chosen, kept) {
-    const { peaks, duration } = this.data, each = 3;
+    const { duration } = this.data, { peaks } = this, each = 3;
     for (let x = 0; x < width; x += each) {
       const time = this.from + (x / width) * (this.to - this.from);
       const next = this.from + ((x + each) / width) * (this.to - this.from);

@@ -38,7 +38,7 @@ def region(
             "id": source.key,
             "url": address(source),
             "duration": source.seconds,
-            "peaks": list(source.peaks),
+            "peaks": bytes(source.peaks).hex(),  # as a list it is a message Streamlit keeps, and at times misses
             "region": list(span),
             "others": [list(other) for other in others or ()],
             "several": others is not None,

@@ -18,7 +18,8 @@ DRAW = """async ([code, css, changes]) => {
     window.region = (await import(URL.createObjectURL(new Blob([code], { type: "text/javascript" })))).default;
     window.told = [];
     window.shown = {
-      id: "a", url: "data:audio/wav;base64,", duration: 10, peaks: Array.from({ length: 200 }, (_, n) => n % 200),
+      id: "a", url: "data:audio/wav;base64,", duration: 10,
+      peaks: Array.from({ length: 200 }, (_, n) => (n % 200).toString(16).padStart(2, "0")).join(""),
       region: [0, 10], room: 20, bpm: 120, lines: [[1, 2.5], [4, 6]], quiet: 0,
       words: { label: "Region", start: "Start", end: "End", move: "Move", part: "Play region", play: "Play",
         pause: "Pause", out: "Out", in: "In", all: "All", snap: "Snap to", off: "off", beat: "beat", line: "line",

@@ -111,6 +111,27 @@ def test_several_regions_are_sent_in_order_and_come_back(ready: Studio) -> None:
     assert app.session_state[choices.OTHERS] == []
 
 
+def test_autogen_prepares_the_next_edit_of_the_same_source(ready: Studio) -> None:
+    app = page(ready, **{SOURCE: upload(ready), "create.caption": "bossa nova", "create.batch_size": 1})
+    make(ready, batch_size=1, caption="a song of Generate, which this page passes over")
+    app.checkbox(key="create.autogen").set_value(True).run()
+    app.button(key="edit.generate").click().run()
+    wait_for(lambda: not ready.generation.active())
+    app.run()  # the end is seen, the next batch is started
+    app.run()
+    wait_for(lambda: ready.library.count() == 3 and not ready.generation.active())
+    app.run()
+    app.run()
+    assert "Batch 1 / 2" in texts(app) and "Next batch: ready" in texts(app)
+    app.button("edit.next").click().run()
+    assert "Batch 2 / 2" in texts(app)
+    assert not app.exception
+    wait_for(lambda: ready.library.count() == 4 and not ready.generation.active())
+    newest, first = ready.library.batches(limit=4)[0], ready.library.batches(limit=4)[2]
+    assert (newest.task, newest.form["src_audio"]) == ("cover", first.form["src_audio"])
+    assert newest.takes[0].seed != first.takes[0].seed
+
+
 def test_a_take_becomes_the_source_and_nothing_else_changes(ready: Studio) -> None:
     make(ready, batch_size=1, caption="first song", audio_format="wav")
     take = ready.library.batches(limit=1)[0].takes[0]
