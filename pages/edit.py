@@ -1,5 +1,7 @@
 """Edit & Repaint: another style over the same music, or another piece of music in a part of it."""
 
+from functools import partial
+
 import streamlit as st
 
 from studio.services.limits import limits_of
@@ -23,7 +25,7 @@ task = choices.task(TASKS, "edit.task")
 
 left, right = st.columns([3, 2], gap="large")
 with left:
-    view = source.panel()
+    view = source.panel("edit")
     if task is Task.COVER:
         cover.panel(view)
     else:
@@ -40,4 +42,4 @@ with right:
     advanced.panel(status.model, status, unused=_(choices.UNUSED))
 
 jobs.panel()
-results.panel(TASKS)
+results.panel("edit", TASKS, task, partial(choices.collect, task, status), status.model)

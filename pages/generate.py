@@ -4,7 +4,7 @@ import streamlit as st
 
 from studio.services.limits import limits_of
 from studio.ui import fields, jobs, shell
-from studio.ui.panels import advanced, facts, results, service, simple, sources, start, words, writing
+from studio.ui.panels import advanced, facts, made, service, simple, sources, start, words, writing
 from studio.ui.text import _
 
 status = shell.open_page("generate")
@@ -31,6 +31,7 @@ with left:
         words.lyrics()
         words.guidance()
     sources.panel(status)
+    sources.recorder()
     start.switches(status)
     start.generate(status, limits, mode)
 with right:
@@ -47,4 +48,4 @@ with right:
 
 with loading if jobs.loading() else st.container():
     jobs.panel()
-results.panel(status)
+made.panel(status)

@@ -1,5 +1,7 @@
 """Stems: a new instrument to a song, one instrument out of it, the missing ones around it, and a mixer for them all."""
 
+from functools import partial
+
 import streamlit as st
 
 from studio.i18n import N_
@@ -36,13 +38,14 @@ why_not = stems.gate(status)
 
 left, right = st.columns([3, 2], gap="large")
 with left:
-    view = source.panel(closed=bool(why_not))
+    view = source.panel("stems", closed=bool(why_not))
     stems.tracks(task, closed=bool(why_not))
     if why_not:
         stems.closed_caption()
     elif task is not Task.EXTRACT:
         if task is Task.LEGO:
             span.panel(view, limits.duration)
+            st.caption(_("The caption describes the new layer alone, not the whole song."))
         words.caption()
         words.lyrics()
     choices.without_lm()
@@ -58,4 +61,4 @@ with right:
 jobs.panel()
 if view is not None:
     stems.mix(view)
-results.panel(TASKS)
+results.panel("stems", TASKS, task, partial(choices.collect, task, status), status.model)

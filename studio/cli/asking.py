@@ -8,11 +8,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from studio.cli.text import _
+from studio.engine.audio.span import Seconds
 from studio.engine.edits import Complete, Cover, Extract, Lego, Repaint, RepaintMode
 from studio.engine.lm.codes import CODEBOOK, parse_codes
 from studio.engine.requests import MAX_BATCH, Metas, Output, Request, Task, TextToMusic, Track, parse_key_scale
 from studio.engine.sampling import MAX_SEED, Guidance, Method, Retake, Sampling, Solver
-from studio.engine.snapshot import SOURCE_END, Shared
+from studio.engine.snapshot import Shared, end_of
 from studio.errors import InvalidRequest, NotFound
 
 
@@ -84,6 +85,13 @@ def _add_source_arguments(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--source", type=Path, metavar="FILE", help=_("audio to work on"))
     group.add_argument("--start", type=float, metavar="S", help=_("repaint, lego: first second; below 0 extends"))
     group.add_argument("--end", type=float, metavar="S", help=_("repaint, lego: last second; -1 is the source's end"))
+    group.add_argument(
+        "--region",
+        action="append",
+        type=_region,
+        metavar="A:B",
+        help=_("repaint: a region from second A to B, in place of start and end; give it again for further regions"),
+    )
     group.add_argument("--track", choices=[*Track], help=_("lego, extract: the track"))
     group.add_argument("--tracks", metavar="a,b", help=_("complete: the tracks to add"))
     group.add_argument("--cover-strength", type=float, metavar="X", help=_("cover: share of steps that follow it"))
@@ -162,8 +170,33 @@ def _cover(args: argparse.Namespace) -> Request:
 
 def _repaint(args: argparse.Namespace) -> Request:
     mode = RepaintMode.BALANCED if args.repaint_mode is None else RepaintMode(args.repaint_mode)
-    numbers = _given(args, start="start", repaint_strength="repaint_strength")
-    return Repaint(**_shared(args), source=_source(args), end=_end(args), mode=mode, **numbers)
+    numbers = _given(args, repaint_strength="repaint_strength")
+    (start, end), *more = _regions(args)
+    return Repaint(**_shared(args), source=_source(args), start=start, end=end, more=tuple(more), mode=mode, **numbers)
+
+
+def _regions(args: argparse.Namespace) -> list[Seconds]:
+    """The regions of --region, else the one of --start and --end."""
+    if not args.region:
+        return [(0.0 if args.start is None else args.start, _end(args))]
+    for name in ("start", "end"):
+        if getattr(args, name) is not None:
+            raise InvalidRequest(name, "be left out where a region is given", getattr(args, name))
+    found: list[Seconds] = args.region
+    return found
+
+
+def _region(text: str) -> Seconds:
+    """Read A:B; the end -1, or none, is the source's."""
+    start, between, end = text.partition(":")
+    try:
+        if not between:
+            raise ValueError
+        return float(start), end_of(float(end)) if end else None
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            _("must be two numbers of seconds such as 3:5.5, got {text}").format(text=text)
+        ) from None
 
 
 def _lego(args: argparse.Namespace) -> Request:
@@ -195,6 +228,7 @@ _ONLY_FOR: Mapping[str, tuple[Task, ...]] = {
     "source": (Task.COVER, Task.REPAINT, Task.LEGO, Task.EXTRACT, Task.COMPLETE),
     "start": (Task.REPAINT, Task.LEGO),
     "end": (Task.REPAINT, Task.LEGO),
+    "region": (Task.REPAINT,),
     "track": (Task.LEGO, Task.EXTRACT),
     "tracks": (Task.COMPLETE,),
     "cover_strength": (Task.COVER, Task.TEXT2MUSIC),
@@ -228,7 +262,7 @@ def _track(args: argparse.Namespace) -> Track:
 
 
 def _end(args: argparse.Namespace) -> float | None:
-    return None if args.end == SOURCE_END else args.end
+    return None if args.end is None else end_of(args.end)
 
 
 def _levels(text: str | None) -> tuple[float, ...] | None:

@@ -35,7 +35,7 @@ def denoise(
     """Follow the flow from `noise` `[B, T, C]` through all noise levels; gives latents `[B, T, C]`, float32.
 
     `start` replaces the noise as the first latents (a source noised part of the way), `fresh` is what the SDE renoises
-    with, `repainted` what is kept outside a span, `compiled` runs the DiT through torch.compile. The latents stay in
+    with, `repainted` what is kept outside regions, `compiled` runs the DiT through torch.compile. The latents stay in
     float32 between steps whatever the model computes in. Cancel takes effect before the next step. Raises Cancelled,
     and SilentOutput when the result is not finite or zero everywhere (engine.md 6.7).
     """
@@ -72,10 +72,10 @@ def _advance(flow: _Flow, latents: Tensor, velocity: Tensor, level: float, after
 
 
 def blend_outside(latents: Tensor, repainted: Repainted, frames: int) -> Tensor:
-    """Fade from the source into the span and back over `frames` frames outside it; farther out is the source.
+    """Fade from the source into each region and back over `frames` frames outside it; farther out is the source.
 
-    The ramps are the inner points of a line from 0 to 1 over the frames there are (engine.md 5.8). A span that is
-    everything or nothing is left alone.
+    The ramps are the inner points of a line from 0 to 1 over the frames there are (engine.md 5.8); where those of two
+    regions meet, the higher counts. Regions that are everything or nothing are left alone.
     """
     share = torch.stack([_ramps(row, frames) for row in repainted.inside])[..., None].to(latents.dtype)
     return share * latents + (1 - share) * repainted.clean
@@ -84,13 +84,15 @@ def blend_outside(latents: Tensor, repainted: Repainted, frames: int) -> Tensor:
 def _ramps(inside: Tensor, frames: int) -> Tensor:
     """Share of the new latents at each frame `[T]`."""
     share = inside.float()
-    places = inside.nonzero().flatten()
-    if len(places) in (0, len(inside)):
+    edges = torch.nn.functional.pad(share, (1, 1)).diff()
+    firsts, lasts = (edges == 1).nonzero().flatten().tolist(), (edges == -1).nonzero().flatten().tolist()
+    if not firsts or share.all():
         return torch.ones_like(share)
-    first, last = int(places[0]), int(places[-1]) + 1
-    rising, falling = min(frames, first), min(frames, len(inside) - last)
-    share[first - rising : first] = torch.linspace(0, 1, rising + 2, device=share.device)[1:-1]
-    share[last : last + falling] = torch.linspace(1, 0, falling + 2, device=share.device)[1:-1]
+    for first, last in zip(firsts, lasts, strict=True):
+        rising, falling = min(frames, first), min(frames, len(inside) - last)
+        before, after = slice(first - rising, first), slice(last, last + falling)
+        share[before] = share[before].maximum(torch.linspace(0, 1, rising + 2, device=share.device)[1:-1])
+        share[after] = share[after].maximum(torch.linspace(1, 0, falling + 2, device=share.device)[1:-1])
     return share
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import pairwise
 from pathlib import Path
 from typing import ClassVar
 
+from studio.engine.audio.span import Seconds
 from studio.engine.requests import Request, Task, Track
 from studio.engine.sampling import is_number
 from studio.errors import InvalidRequest
@@ -51,15 +53,17 @@ class Cover(SourceRequest):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Repaint(SourceRequest):
-    """Regenerate a span of the source; everything outside it is returned sample for sample.
+    """Regenerate one region of the source or several; everything outside them is returned sample for sample.
 
-    Except for a crossfade of up to 50 ms just outside each end of the span, as `mode` and `repaint_strength` give it.
+    Except for a crossfade of up to 50 ms just outside each end of a region, as `mode` and `repaint_strength` give it;
+    between two regions each has at most half of what lies between them.
     """
 
     task: ClassVar[Task] = Task.REPAINT
 
     start: float = 0.0  # seconds; negative extends before the source
     end: float | None = None  # seconds; None = end of the source, more extends it
+    more: tuple[Seconds, ...] = ()  # further regions, each after the one before it
     mode: RepaintMode = RepaintMode.BALANCED
     repaint_strength: float = 0.5  # balanced: 0 as conservative, 1 as aggressive
 
@@ -67,7 +71,13 @@ class Repaint(SourceRequest):
         SourceRequest.__post_init__(self)
         _check_caption(self.caption)
         _check_span(self.start, self.end)
+        _check_more(self.regions)
         _check_share("repaint_strength", self.repaint_strength)
+
+    @property
+    def regions(self) -> tuple[Seconds, ...]:
+        """Every region in order."""
+        return ((self.start, self.end), *self.more)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +94,11 @@ class Lego(SourceRequest):
         SourceRequest.__post_init__(self)
         _check_caption(self.caption)
         _check_span(self.start, self.end)
+
+    @property
+    def regions(self) -> tuple[Seconds, ...]:
+        """The one region."""
+        return ((self.start, self.end),)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,3 +145,16 @@ def _check_span(start: object, end: object) -> None:
         raise InvalidRequest("repainting_end", "be 0 seconds or more, or empty for the end of the source", end)
     if end <= start:
         raise InvalidRequest("repainting_end", f"be after repainting_start {start:g}", end)
+
+
+def _check_more(regions: tuple[Seconds, ...]) -> None:
+    """Every region after the first begins after the one before it has ended."""
+    for (_start, before), (start, end) in pairwise(regions):
+        if not is_number(start) or (end is not None and not is_number(end)):
+            raise InvalidRequest("repainting_more", "hold pairs of seconds", [start, end])
+        if before is None:
+            raise InvalidRequest("repainting_more", "not follow a region that lasts to the end of the source", [start])
+        if start <= before:
+            raise InvalidRequest("repainting_more", f"begin after {before:g}, where the region before ends", start)
+        if end is not None and end <= start:
+            raise InvalidRequest("repainting_more", f"end after its start {start:g}", end)

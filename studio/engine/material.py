@@ -1,4 +1,4 @@
-"""What a run starts from besides words: the source, its repainted span, and the reference whose timbre it follows."""
+"""What a run starts from besides words: a source, its repainted regions, and the reference whose timbre it follows."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Material:
 
     @property
     def repainted(self) -> Span | None:
-        """The span to make anew, when it is a part of the source only."""
+        """The regions to make anew, when they are a part of the source only."""
         if self.span is None or self.span.empty or self.span.mask().all():
             return None
         return self.span
@@ -58,7 +58,7 @@ class Material:
 def read_material(request: Request, spec: ModelSpec) -> Material:
     """Read and check the audio a request names.
 
-    Raises AudioError for a file that can't be used, InvalidRequest for a span that makes the source too long.
+    Raises AudioError for a file that can't be used, InvalidRequest for regions that the source has no place for.
     """
     notes: tuple[str, ...] = ()
     source, span = None, None
@@ -66,7 +66,7 @@ def read_material(request: Request, spec: ModelSpec) -> Material:
         heard = prepare_source(request.source, spec.sound, limit=spec.max_duration)
         samples = heard.audio.shape[1]
         if isinstance(request, Repaint | Lego):
-            span = span_of(samples, request.start, request.end, spec.sound, most=spec.max_duration)
+            span = span_of(samples, request.regions, spec.sound, most=spec.max_duration)
         else:
             span = no_range(samples, spec.sound)
         source, notes = span.extend(heard.audio, spec.sound), heard.notes

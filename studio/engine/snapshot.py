@@ -7,6 +7,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TypedDict, TypeVar
 
+from studio.engine.audio.span import Seconds
 from studio.engine.edits import Complete, Cover, Extract, Lego, Repaint, RepaintMode, SourceRequest
 from studio.engine.requests import Metas, Output, Request, Task, TextToMusic, Track
 from studio.engine.sampling import (
@@ -81,6 +82,11 @@ def request_from(settings: Mapping[str, object]) -> Request:
     return builders[task](read)
 
 
+def end_of(written: float) -> float | None:
+    """Return the end of a region as requests have it, None for the end of the source."""
+    return None if written == SOURCE_END else written
+
+
 def _sampling_settings(sampling: Sampling) -> dict[str, object]:
     wavelet, retake = sampling.wavelet, sampling.retake
     return {
@@ -137,6 +143,8 @@ def _task_settings(request: Request) -> dict[str, object]:
     if isinstance(request, Repaint):
         settings["repaint_mode"] = request.mode.value
         settings["repaint_strength"] = request.repaint_strength
+        if request.more:  # one region is written as it always was
+            settings["repainting_more"] = [[start, SOURCE_END if end is None else end] for start, end in request.more]
     if isinstance(request, Repaint | Lego):
         settings["repainting_start"] = request.start
         settings["repainting_end"] = SOURCE_END if request.end is None else request.end
@@ -284,8 +292,17 @@ def _source(read: _Reader) -> Path:
 
 
 def _span_end(read: _Reader) -> float | None:
-    end = read.number("repainting_end", SOURCE_END)
-    return None if end == SOURCE_END else end
+    return end_of(read.number("repainting_end", SOURCE_END))
+
+
+def _more_regions(read: _Reader) -> tuple[Seconds, ...]:
+    regions = []
+    for pair in read.items("repainting_more"):
+        if not isinstance(pair, list | tuple) or len(pair) != 2:
+            raise InvalidRequest("repainting_more", "hold pairs of seconds", pair)
+        start, end = (_number("repainting_more", value) for value in pair)
+        regions.append((start, end_of(end)))
+    return tuple(regions)
 
 
 def _text2music(read: _Reader) -> TextToMusic:
@@ -313,6 +330,7 @@ def _repaint(read: _Reader) -> Repaint:
         source=_source(read),
         start=read.number("repainting_start", 0.0),
         end=_span_end(read),
+        more=_more_regions(read),
         mode=read.choice("repaint_mode", RepaintMode, RepaintMode.BALANCED),
         repaint_strength=read.number("repaint_strength", 0.5),
     )

@@ -26,7 +26,7 @@ def proof(request: Request, spec: ModelSpec) -> Prove:
     if not isinstance(request, Repaint):
         return lambda take, file: take
     source = prepare_source(request.source, spec.sound, limit=spec.max_duration).audio
-    span = span_of(source.shape[1], request.start, request.end, spec.sound, most=spec.max_duration)
+    span = span_of(source.shape[1], request.regions, spec.sound, most=spec.max_duration)
     ramp = spec.sound.samples(fill(request, spec, span.samples / spec.sound.sample_rate).crossfade)
 
     def prove(take: Take, file: Path) -> Take:

@@ -75,6 +75,7 @@ DEFAULTS: Mapping[str, object] = {
     "auto_lrc": False,
     "score_scale": 0.5,
 }
+_MORE = "repainting_more"
 _USED = ("inference_steps", "shift", "guidance_scale", "instruction", "infer_method")  # what was really done counts
 
 
@@ -93,6 +94,8 @@ def sidecar(
     """
     asked = {name: value for name, value in requested.items() if value is not None}
     used = {name: effective[name] for name in _USED if effective.get(name) is not None}
+    if form.get(_MORE) == []:  # a file of one region, or of none, is what it always was
+        form = {name: value for name, value in form.items() if name != _MORE}
     answers = {f"cot_{name}": effective.get(f"cot_{name}") for name in ANSWERS}
     return {
         **DEFAULTS,

@@ -24,7 +24,7 @@ from studio.engine.requests import (
     parse_key_scale,
 )
 from studio.engine.sampling import Guidance, Method, Sampling
-from studio.engine.snapshot import SOURCE_END, Shared
+from studio.engine.snapshot import SOURCE_END, Shared, end_of
 from studio.engine.thinking import Thinking
 from studio.errors import InvalidRequest
 from studio.services import reading as read
@@ -38,6 +38,7 @@ _TASK_DEFAULTS: Mapping[str, object] = {  # of the tasks on a source; text2music
     "cover_quantized": None,  # None: through codes if the checkpoint can
     "repainting_start": 0.0,
     "repainting_end": SOURCE_END,
+    "repainting_more": [],  # [start, end] of every further region of a repaint, in order
     "repaint_mode": RepaintMode.BALANCED.value,
     "repaint_strength": 0.5,
     "track_name": "",
@@ -136,6 +137,7 @@ def _edit(task: Task, form: Mapping[str, object], shared: Shared, source: Path) 
             source=source,
             start=read.given(form, "repainting_start"),
             end=_span_end(form),
+            more=tuple((start, end_of(end)) for start, end in read.pairs(form, "repainting_more")),
             mode=_choice(form, "repaint_mode", RepaintMode),
             repaint_strength=read.given(form, "repaint_strength"),
         )
@@ -234,8 +236,7 @@ def _choice(form: Mapping[str, object], key: str, kind: type[Choice]) -> Choice:
 
 
 def _span_end(form: Mapping[str, object]) -> float | None:
-    end = read.given(form, "repainting_end")
-    return None if end == SOURCE_END else end
+    return end_of(read.given(form, "repainting_end"))
 
 
 def _tracks(form: Mapping[str, object]) -> tuple[Track, ...]:

@@ -149,6 +149,12 @@ def _names(value: object) -> object:
     return value
 
 
+def _pairs(value: object) -> object:
+    if not isinstance(value, list) or not all(isinstance(pair, list) and len(pair) == 2 for pair in value):
+        raise _Odd
+    return [[_number(seconds) for seconds in pair] for pair in value]
+
+
 _Reader = Callable[[object], object]
 _READERS: Mapping[str, _Reader] = {
     "bpm": _whole,
@@ -159,6 +165,7 @@ _READERS: Mapping[str, _Reader] = {
     "audio_codes": _codes,
     "cover_quantized": _flag,
     "complete_track_classes": _names,
+    "repainting_more": _pairs,
 }
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from studio.engine.lm.codes import parse_codes
 from studio.engine.requests import MAX_CODE
+from studio.engine.sampling import is_number
 from studio.errors import InvalidRequest
 
 Form = Mapping[str, object]
@@ -93,6 +94,18 @@ def names(form: Form, key: str) -> tuple[str, ...]:
     if not isinstance(value, list | tuple) or not all(isinstance(item, str) for item in value):
         raise InvalidRequest(key, "be a list of names", value)
     return tuple(value)
+
+
+def pairs(form: Form, key: str) -> tuple[tuple[float, float], ...]:
+    """Read a list of two numbers each."""
+    value = form[key]
+    found = []
+    for pair in value if isinstance(value, list | tuple) else [value]:
+        first, second = pair if isinstance(pair, list | tuple) and len(pair) == 2 else (None, None)
+        if not is_number(first) or not is_number(second):
+            raise InvalidRequest(key, "be a list of [start, end] in seconds", value)
+        found.append((first, second))
+    return tuple(found)
 
 
 def codes(written: str) -> tuple[int, ...]:

@@ -1,8 +1,8 @@
-"""The batches of the Generate page one by one, and the one that is prepared ahead (product.md 2.1)."""
+"""The batches of a page one by one, and the one that is prepared ahead (product.md 2.1)."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, Select, and_, exists, func, or_, select
@@ -42,12 +42,24 @@ class AheadView:
 
 
 class Results:
-    """The finished batches of one user in the order they were asked for."""
+    """The finished batches of one user in the order they were asked for, of some tasks: those of one page."""
 
-    def __init__(self, database: Database, generation: Generation, *, user_id: str) -> None:
+    def __init__(
+        self,
+        database: Database,
+        generation: Generation,
+        *,
+        user_id: str,
+        tasks: Collection[Task] = (Task.TEXT2MUSIC,),
+    ) -> None:
         self._database = database
         self._generation = generation
         self._user_id = user_id
+        self._tasks = [task.value for task in tasks]
+
+    def of(self, tasks: Collection[Task]) -> Results:
+        """Return the same for the page of other tasks."""
+        return Results(self._database, self._generation, user_id=self._user_id, tasks=tasks)
 
     def place(self, batch_id: str | None = None) -> Place | None:
         """Return where a batch stands, the newest one's place for None or a batch that is gone; None without any."""
@@ -75,7 +87,8 @@ class Results:
     def ahead(self) -> AheadView | None:
         """Return the batch prepared ahead that nobody has a newer finished one of; None when there is none."""
         with self._database.read() as session:
-            job = session.scalars(self._ahead_jobs().order_by(Job.created_at.desc()).limit(1)).first()
+            mine = self._ahead_jobs().join(Batch, Batch.id == Job.batch_id).where(Batch.task.in_(self._tasks))
+            job = session.scalars(mine.order_by(Job.created_at.desc()).limit(1)).first()
             newest = self._newest(session)
             if job is None or (newest is not None and job.created_at < newest.created_at):
                 return None
@@ -98,7 +111,7 @@ class Results:
         return self._generation.submit(following, kept, priority=AHEAD)
 
     def stop(self) -> None:
-        """Call off what is prepared ahead and has not begun; what is being made is finished."""
+        """Call off what any page has prepared ahead and has not begun; what is being made is finished."""
         with self._database.read() as session:
             waiting = list(session.scalars(self._ahead_jobs().where(Job.state == JobState.QUEUED)))
         for job in waiting:
@@ -109,7 +122,7 @@ class Results:
 
     def _done(self) -> Select[Batch]:
         made = and_(Job.batch_id == Batch.id, Job.kind == JobKind.GENERATE, Job.state == JobState.DONE)
-        mine = Batch.user_id == self._user_id, Batch.task == Task.TEXT2MUSIC.value
+        mine = Batch.user_id == self._user_id, Batch.task.in_(self._tasks)
         there = exists().where(Entry.batch_id == Batch.id, Entry.deleted_at.is_(None))  # not all in the trash
         return select(Batch).join(Job, made).where(*mine, there)
 

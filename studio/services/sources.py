@@ -16,7 +16,7 @@ from studio.engine.audio.peaks import outline
 from studio.engine.audio.tags import read_settings
 from studio.errors import AudioError, LinkExpired, NotFound
 from studio.services.media import LIFETIME, MIME, MediaFile, Signer
-from studio.services.uploads import FOLDER, Uploads, called
+from studio.services.uploads import FOLDER, Uploads, called, lost_frames
 from studio.storage.artifacts import ArtifactStore
 
 ROUTE = "/api/source/"
@@ -36,6 +36,7 @@ class SourceView:
     loudness: float | None  # LUFS
     path: str  # of a signed link to its sound
     settings: Mapping[str, object]  # what the file says it was made with; empty when it says nothing
+    lost: int | None  # frames of a live recording that never came; None for anything else
 
 
 class _Look(TypedDict):
@@ -75,6 +76,7 @@ class Sources:
             loudness=facts["loudness"],
             path=self.link(key),
             settings=facts["settings"],
+            lost=lost_frames(path),
         )
 
     def link(self, key: str) -> str:

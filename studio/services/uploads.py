@@ -14,6 +14,7 @@ from studio.storage.artifacts import ArtifactStore
 KINDS = ("wav", "flac", "mp3", "ogg", "opus", "m4a", "aac")  # what the uploaders offer
 FOLDER = "uploads"
 NAME = ".name"  # ending of the file beside an upload that says what it was called
+LOST = ".lost"  # ending of the file beside a live recording that says how many frames never came
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +24,7 @@ class Upload:
     key: str  # what a form holds
     name: str  # as it was called on the person's machine
     seconds: float
+    lost: int | None = None  # frames of a live recording that never came; None for anything else
 
 
 class Uploads:
@@ -32,8 +34,11 @@ class Uploads:
         self._artifacts = artifacts
         self._folder = f"{FOLDER}/{user_id}"
 
-    def add(self, field: str, name: str, content: bytes) -> Upload:
-        """Keep a file; raises AudioError that names the form's `field` when it holds no audio or only silence."""
+    def add(self, field: str, name: str, content: bytes, lost: int | None = None) -> Upload:
+        """Keep a file, and of a live recording how many of its frames were lost.
+
+        Raises AudioError that names the form's `field` when it holds no audio or only silence.
+        """
         ending = PurePath(name).suffix.lower().lstrip(".")
         digest = hashlib.sha256(content).hexdigest()[:32]
         key = f"{self._folder}/{digest}.{ending if ending in KINDS else 'audio'}"
@@ -49,8 +54,12 @@ class Uploads:
             called = folder / "name"
             called.write_text(PurePath(name).name, encoding="utf-8")
             self._artifacts.put(key + NAME, called)
+            if lost is not None:
+                count = folder / "lost"
+                count.write_text(str(lost), encoding="utf-8")
+                self._artifacts.put(key + LOST, count)
             self._artifacts.put(key, draft)
-        return Upload(key=key, name=PurePath(name).name, seconds=audio.shape[-1] / rate)
+        return Upload(key=key, name=PurePath(name).name, seconds=audio.shape[-1] / rate, lost=lost)
 
     def resolve(self, key: object, field: str = "reference_audio") -> Path | None:
         """Return the file behind a key that the `field` of a form holds, None for no key.
@@ -82,3 +91,9 @@ def called(path: Path) -> str:
     """Return what the uploaded file at `path` was called on the person's machine."""
     beside = path.with_name(path.name + NAME)
     return beside.read_text(encoding="utf-8") if beside.is_file() else path.name
+
+
+def lost_frames(path: Path) -> int | None:
+    """Return how many frames of the live recording at `path` never came; None when it is no such recording."""
+    beside = path.with_name(path.name + LOST)
+    return int(beside.read_text(encoding="utf-8")) if beside.is_file() else None

@@ -9,6 +9,7 @@ import streamlit as st
 
 from studio.engine.requests import LANGUAGES, MAX_BATCH, TIME_SIGNATURES, AudioFormat
 from studio.engine.sampling import Method
+from studio.engine.snapshot import SOURCE_END
 from studio.i18n import N_
 from studio.services.limits import Limits
 from studio.services.views import ModelView, StatusView
@@ -162,6 +163,7 @@ _OTHER_LABELS = {
     "cover_noise_strength": N_("Melody Strength"),
     "repainting_start": N_("Repainting Start"),
     "repainting_end": N_("Repainting End"),
+    "repainting_more": N_("Further Regions"),
     "repaint_mode": N_("Repaint Feel"),
     "repaint_strength": N_("Repaint Strength"),
     "track_name": N_("Track Name"),
@@ -284,6 +286,10 @@ def show(name: str, value: object) -> str:
         return seconds(value)
     if name in ("timesignature", "time_signature"):
         return METRES.get(str(value), str(value))
+    if name == "repainting_more" and isinstance(value, list | tuple) and value:
+        return ", ".join(
+            f"{seconds(start)} – {_('end') if end == SOURCE_END else seconds(end)}" for start, end in value
+        )
     if isinstance(value, list | tuple):
         return ", ".join(str(item) for item in value)
     return f"{value:g}" if isinstance(value, float) else str(value)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from typing import cast
 
 import streamlit as st
 
+from studio.engine.requests import Task
 from studio.engine.run import Phase
 from studio.errors import NotFound
 from studio.i18n import N_
-from studio.services.views import BACKGROUND, JobState, JobView
+from studio.services.views import BACKGROUND, BatchView, JobState, JobView
 from studio.ui import deck
 from studio.ui.runtime import studio
 from studio.ui.text import Colour, _, explain, plain, plural, seconds
@@ -124,10 +125,20 @@ def held_by() -> str:
     return "" if found is None else _progress(found)
 
 
-def take_finished() -> str | None:
-    """Return, once, the batch that has been finished for the person since the last call."""
-    batch_id: str | None = st.session_state.pop(_FINISHED, None)
-    return batch_id
+def take_finished(tasks: Collection[Task]) -> BatchView | None:
+    """Return, once, the batch of these tasks that has been finished for the person since the last call."""
+    batch_id: str | None = st.session_state.get(_FINISHED)
+    if batch_id is None:
+        return None
+    try:
+        batch = studio().library.batch(batch_id)
+    except NotFound:
+        st.session_state.pop(_FINISHED)
+        return None
+    if batch.task not in list(tasks):
+        return None  # it waits for the page that it belongs to
+    st.session_state.pop(_FINISHED)
+    return batch
 
 
 def badge(state: JobState) -> None:

@@ -5,48 +5,53 @@ from __future__ import annotations
 import streamlit as st
 
 from studio.errors import NotFound, StudioError
+from studio.services.results import Results
 from studio.services.views import BatchView, JobState
 from studio.ui import component, notices
 from studio.ui.deck import link
-from studio.ui.fields import key
 from studio.ui.runtime import studio
 from studio.ui.text import _, explain, plain, snippet
 
 POLL = 2.0  # seconds between looks for a finished batch
 LOUDNESS = -18.0  # LUFS; what is louder is played softer, and nothing is made louder
-_BATCHES = "radio.batches"  # ids of the batches on air, in their order; absent while the radio is off
+_BATCHES = "radio.batches."  # before a page: ids of its batches on air, in their order; absent while it is off
 _ELEMENT = "radio.element"
 _element = component.register(__file__)
 
 
-def panel(batch_id: str) -> None:
-    """Draw the radio where AutoGen is on; it begins with the batch that is looked at."""
-    if not st.session_state[key("autogen")]:
-        st.session_state.pop(_BATCHES, None)
+def panel(page: str, results: Results, batch_id: str, *, on: bool) -> None:
+    """Draw the radio of a page where AutoGen is `on`; it begins with the batch that is looked at."""
+    if not on:
+        st.session_state.pop(_BATCHES + page, None)
         return
-    on = _BATCHES in st.session_state
+    plays = on_air(page)
     with st.container(border=True, key="radio"):
         st.toggle(
             _("Radio"),
-            value=on,
-            key="radio.on",
+            value=plays,
+            key=f"radio.on.{page}",
             on_change=_switch,
-            args=[batch_id],
+            args=[page, batch_id],
             help=_("Plays take after take and has the next batch made from the settings of the last, behind all else."),
         )
-        if on:
-            st.fragment(_draw, run_every=POLL)()
+        if plays:
+            st.fragment(_draw, run_every=POLL)(page, results)
 
 
-def _switch(batch_id: str) -> None:
-    if st.session_state["radio.on"]:
-        st.session_state[_BATCHES] = [batch_id]
+def on_air(page: str) -> bool:
+    """Whether the radio of a page plays or waits, and so redraws itself."""
+    return _BATCHES + page in st.session_state
+
+
+def _switch(page: str, batch_id: str) -> None:
+    if st.session_state[f"radio.on.{page}"]:
+        st.session_state[_BATCHES + page] = [batch_id]
     else:
-        st.session_state.pop(_BATCHES, None)
+        st.session_state.pop(_BATCHES + page, None)
 
 
-def _draw() -> None:
-    batches = _on_air()
+def _draw(page: str, results: Results) -> None:
+    batches = _on_air(page, results)
     if not batches:
         st.caption(_("The batch on air is not there any more; switch the radio off and on."))
         return
@@ -81,17 +86,17 @@ def _draw() -> None:
             },
         },
     )
-    _go_on(batches)
+    _go_on(results, batches)
 
 
 def _heard() -> None:
     """A callback; without one Streamlit keeps no state of an element."""
 
 
-def _on_air() -> list[BatchView]:
+def _on_air(page: str, results: Results) -> list[BatchView]:
     """The batch that plays and those that were finished behind it meanwhile; what went to the trash is left out."""
-    ids: list[str] = st.session_state[_BATCHES]
-    while ids and (place := studio().results.place(ids[-1])) and place.batch_id == ids[-1] and place.next:
+    ids: list[str] = st.session_state[_BATCHES + page]
+    while ids and (place := results.place(ids[-1])) and place.batch_id == ids[-1] and place.next:
         ids.append(place.next)
     found = []
     for batch_id in ids:
@@ -109,19 +114,19 @@ def _plays(batch: BatchView) -> bool:
     return getattr(st.session_state.get(_ELEMENT), "playing", "") in {take.id for take in batch.takes}
 
 
-def _go_on(batches: list[BatchView]) -> None:
+def _go_on(results: Results, batches: list[BatchView]) -> None:
     """Have the next batch made while one of the last batch's takes plays."""
     last = batches[-1]
     if not _plays(last):
         return
-    ahead = studio().results.ahead()
+    ahead = results.ahead()
     if ahead is not None and ahead.state == JobState.FAILED:
         st.error(
             _("The next batch failed: {reason}").format(reason=plain(explain(ahead.error))), icon=":material/error:"
         )
         return
     try:
-        studio().results.prepare(dict(last.form), last.id)
+        results.prepare(dict(last.form), last.id)
     except StudioError as error:
         notices.show(error)
 

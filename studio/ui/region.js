@@ -1,7 +1,8 @@
-// A stretch of a source, chosen on its outline by pointer or keyboard.
+// Stretches of a source, chosen on its outline by pointer or keyboard; one is in hand, others lie beside it.
 // Python owns the numbers: they come in with every redraw, and what a person does here goes out when it is done.
 const editors = new WeakMap();
-const LEAST = 0.1; // seconds a stretch has at least
+const LEAST = 0.1; // seconds a stretch has at least, and between two of them
+const NEW = 2; // seconds of one that is added
 const CLICK = 4; // pixels a pointer may move and still have clicked
 const OFF = "off", BEAT = "beat", LINE = "line";
 
@@ -11,16 +12,17 @@ class Region {
   constructor(root) {
     this.root = root;
     this.count = 0;
+    this.others = [];
     this.build();
-    this.others = (event) => event.detail !== this && this.pause();
-    document.addEventListener(PLAYING, this.others);
+    this.hush = (event) => event.detail !== this && this.pause();
+    document.addEventListener(PLAYING, this.hush);
     this.sizes = new ResizeObserver(() => this.show());
     this.sizes.observe(this.stage);
   }
 
   close() {
     this.pause();
-    document.removeEventListener(PLAYING, this.others);
+    document.removeEventListener(PLAYING, this.hush);
     this.sizes.disconnect();
     editors.delete(this.root);
   }
@@ -38,11 +40,15 @@ class Region {
       button.onclick = () => this.zoom(factor);
       return button;
     });
+    this.adder = element("button", { type: "button" });
+    this.remover = element("button", { type: "button" });
+    this.list = element("span", { class: "list", role: "group" });
     this.snap = element("select", { class: "snap" });
     this.said = element("output", { class: "said", "aria-live": "polite" });
     this.audio = element("audio", { preload: "metadata" });
     const tools = element("div", { class: "tools" }, this.toggle_, this.part, this.said, this.snap, ...this.zooms);
-    this.box.append(this.stage, tools, this.audio);
+    const many = element("div", { class: "tools many" }, this.list, this.adder, this.remover);
+    this.box.append(this.stage, tools, many, this.audio);
     this.root.replaceChildren(this.box);
     this.listen();
   }
@@ -50,6 +56,8 @@ class Region {
   listen() {
     this.toggle_.onclick = () => (this.audio.paused ? this.play() : this.pause());
     this.part.onclick = () => this.playPart();
+    this.adder.onclick = () => this.add();
+    this.remover.onclick = () => this.remove();
     this.audio.onplay = this.audio.onpause = this.audio.onseeked = () => this.show();
     this.audio.ontimeupdate = () => this.stopAtEnd();
     this.grips.forEach((grip, index) => {
@@ -73,12 +81,16 @@ class Region {
     const other = this.data?.id !== data.id;
     this.data = data;
     this.emit = emit;
-    if (!this.held) [this.start, this.end] = data.region;
+    if (!this.held) {
+      [this.start, this.end] = data.region;
+      this.others = data.others ?? [];
+    }
     if (other) {
+      this.peaks = (data.peaks.match(/../g) ?? []).map((pair) => parseInt(pair, 16));
       this.pause();
       this.audio.setAttribute("src", data.url); // a newer signature of the same file is no reason to load it again
       this.whole();
-    } else if (!this.held && (this.start < this.from || this.end > this.to)) this.whole();
+    } else if (!this.held && this.all().some(([start, end]) => start < this.from || end > this.to)) this.whole();
     if (this.quiet !== undefined && data.quiet !== this.quiet) this.pause();
     this.quiet = data.quiet;
     this.name();
@@ -96,6 +108,8 @@ class Region {
       this.zooms[index].setAttribute("aria-label", word);
       this.zooms[index].title = word;
     });
+    this.list.setAttribute("aria-label", words.regions);
+    [this.adder.textContent, this.remover.textContent] = [words.add, words.remove];
     this.snap.setAttribute("aria-label", words.snap);
     const choices = [[OFF, words.off], [BEAT, words.beat], [LINE, words.line]];
     const open = choices.filter(([kind]) => kind === OFF || (kind === BEAT ? this.data.bpm : this.data.lines.length));
@@ -110,8 +124,8 @@ class Region {
   // --- time and place -----------------------------------------------------------------------------------------------
   whole() {
     const spare = Math.min(this.data.room, Math.max(1, this.data.duration * 0.08));
-    this.from = Math.min(-spare, this.start);
-    this.to = Math.max(this.data.duration + spare, this.end);
+    this.from = Math.min(-spare, ...this.all().map(([start]) => start));
+    this.to = Math.max(this.data.duration + spare, ...this.all().map(([, end]) => end));
   }
 
   zoom(factor, around = (this.start + this.end) / 2) {
@@ -144,11 +158,24 @@ class Region {
     return Math.round(seconds * 10) / 10;
   }
 
+  // How far the stretch at a second may reach: to its neighbours, of which only the outermost may leave the source.
   // What is added before and behind shares the room that the longest song leaves.
-  set(start, end) {
+  limits(at) {
     const { duration, room } = this.data;
-    const first = Math.max(start, -room);
-    const last = Math.min(end, duration + room - Math.max(0, -first));
+    const before = Math.max(0, ...this.others.map(([start]) => -start));
+    const behind = Math.max(0, ...this.others.map(([, end]) => end - duration));
+    let [low, high] = [behind - room, duration + room - before];
+    for (const [start, end] of this.others) {
+      if (start <= at) low = Math.max(low, 0, end + LEAST);
+      else high = Math.min(high, duration, start - LEAST);
+    }
+    return [low, high];
+  }
+
+  set(start, end, at = this.start) {
+    const { duration, room } = this.data, [low, high] = this.limits(at);
+    const first = Math.max(start, low);
+    const last = Math.max(0, Math.min(end, high, duration + room - Math.max(0, -first)));
     if (last - first < LEAST) return;
     [this.start, this.end] = [first, last].map((value) => Math.round(value * 1000) / 1000);
     this.show();
@@ -158,10 +185,55 @@ class Region {
     if (which === "start") this.set(Math.min(seconds, this.end - LEAST), this.end);
     else if (which === "end") this.set(this.start, Math.max(seconds, this.start + LEAST));
     else {
-      const length = this.end - this.start, { duration, room } = this.data;
-      const first = Math.min(Math.max(seconds, -room), duration + room - length);
+      const length = this.end - this.start, [low, high] = this.limits(this.start);
+      const first = Math.min(Math.max(seconds, low, -length), high - length);
       this.set(first, first + length);
     }
+  }
+
+  // --- several ------------------------------------------------------------------------------------------------------
+  all() { return [[this.start, this.end], ...this.others].sort((one, other) => one[0] - other[0]); }
+
+  number() { return this.all().findIndex(([start, end]) => start === this.start && end === this.end); }
+
+  pick(index) {
+    const one = this.all()[index];
+    if (!this.others.includes(one)) return;
+    this.others = [...this.others.filter((other) => other !== one), [this.start, this.end]];
+    [this.start, this.end] = one;
+    this.send();
+    this.show();
+  }
+
+  // The longest stretch of the source that no region has, less what must lie between.
+  free() {
+    const edges = [-LEAST, ...this.all().flat().map((edge) => Math.min(Math.max(edge, -LEAST), this.data.duration + LEAST)), this.data.duration + LEAST];
+    let best = [0, 0];
+    for (let place = 0; place < edges.length; place += 2) {
+      const [low, high] = [edges[place] + LEAST, edges[place + 1] - LEAST];
+      if (high - low > best[1] - best[0]) best = [low, high];
+    }
+    return best;
+  }
+
+  add() {
+    const [low, high] = this.free(), length = Math.min(NEW, (high - low) / 2);
+    if (length < LEAST) return;
+    const first = Math.round(((low + high - length) / 2) * 10) / 10;
+    this.others = [...this.others, [this.start, this.end]];
+    [this.start, this.end] = [Math.max(low, first), Math.max(low, first) + length];
+    this.set(this.start, this.end);
+    this.send();
+  }
+
+  remove() {
+    if (!this.others.length) return;
+    const place = this.number(), all = this.all();
+    const next = all[place + 1] ?? all[place - 1];
+    this.others = this.others.filter((other) => other !== next);
+    [this.start, this.end] = next;
+    this.send();
+    this.show();
   }
 
   // --- pointer and keyboard -----------------------------------------------------------------------------------------
@@ -170,24 +242,28 @@ class Region {
     event.preventDefault();
     this.stage.setPointerCapture(event.pointerId);
     if (which !== "draw") event.currentTarget.focus();
-    const at = this.at(event);
-    this.held = { which, x: event.clientX, at, offset: at - this.start, before: [this.start, this.end] };
+    const at = this.at(event), all = this.all();
+    const hit = which === "draw" ? this.others.find(([start, end]) => at >= start && at <= end) : undefined;
+    if (hit) return this.pick(all.indexOf(hit));
+    const before = [this.start, this.end, this.others];
+    this.held = { which, x: event.clientX, at, offset: at - this.start, before, adds: this.data.several && event.shiftKey };
   }
 
   drag(event) {
     const { which, at, offset, x } = this.held, now = this.at(event);
     if (which === "draw" && Math.abs(event.clientX - x) < CLICK) return;
+    if (which === "draw" && this.held.adds && !this.held.moved) this.others = [...this.others, [this.start, this.end]];
     this.held.moved = true;
     if (which === "draw") {
       const [first, last] = [this.snapped(at), this.snapped(now)].sort((one, other) => one - other);
-      this.set(first, last);
+      this.set(first, last, at);
     } else this.move(which, this.snapped(which === "move" ? now - offset : now));
   }
 
   drop(event) {
     const { which, moved, before } = this.held;
     this.held = undefined;
-    if (event.type === "pointercancel") [this.start, this.end] = before;
+    if (event.type === "pointercancel") [this.start, this.end, this.others] = before;
     else if (moved) this.send();
     else if (which === "draw") this.seek(this.at(event));
     this.show();
@@ -203,9 +279,11 @@ class Region {
       PageDown: now - 10, PageUp: now + 10,
       Home: 0, End: which === "move" ? duration - (this.end - this.start) : duration,
     };
-    if (!(event.key in keys)) return;
+    const acts = this.data.several ? { Insert: () => this.add(), Delete: () => this.remove() } : {};
+    if (!(event.key in keys) && !(event.key in acts)) return;
     event.preventDefault();
     event.stopPropagation();
+    if (event.key in acts) return acts[event.key]();
     const wanted = keys[event.key];
     this.move(which, ["Home", "End"].includes(event.key) ? wanted : this.nudged(wanted, now));
     clearTimeout(this.later);
@@ -232,7 +310,7 @@ class Region {
   send() {
     clearTimeout(this.later);
     this.count += 1; // the same stretch twice, with numbers typed in between, is still news
-    this.emit("region", [this.start, this.end, this.count]);
+    this.emit("region", [this.start, this.end, this.count, this.others]);
   }
 
   // --- sound --------------------------------------------------------------------------------------------------------
@@ -287,12 +365,35 @@ class Region {
       one.setAttribute("aria-valuetext", `${written(value)} s`);
     });
     const added = [this.start < 0 && words.before, this.end > duration + 0.005 && words.after].filter(Boolean);
-    const text = `${written(this.start)} – ${written(this.end)} s (${written(this.end - this.start)} s)`;
+    const which = this.others.length ? `${this.named(this.number())}: ` : "";
+    const text = `${which}${written(this.start)} – ${written(this.end)} s (${written(this.end - this.start)} s)`;
     this.said.textContent = [text, ...added].join(" · ");
+    this.showAll();
     const playing = !this.audio.paused;
     this.toggle_.textContent = playing ? "❚❚" : "▶";
     this.toggle_.setAttribute("aria-label", playing ? words.pause : words.play);
     this.draw();
+  }
+
+  named(place) { return this.data.words.one.replace("{n}", place + 1).replace("{m}", this.others.length + 1); }
+
+  showAll() {
+    const { several, words } = this.data, all = this.all(), own = this.number();
+    this.list.parentElement.hidden = !several;
+    this.remover.disabled = !this.others.length;
+    const [low, high] = this.free();
+    this.adder.disabled = (high - low) / 2 < LEAST;
+    this.adder.title = this.adder.disabled ? words.full : "";
+    const shown = this.others.length ? all : [];
+    while (this.list.childElementCount > shown.length) this.list.lastChild.remove();
+    while (this.list.childElementCount < shown.length) this.list.append(element("button", { type: "button" }));
+    shown.forEach(([start, end], place) => {
+      const button = this.list.children[place], text = `${written(start)} – ${written(end)} s`;
+      button.textContent = text;
+      button.setAttribute("aria-label", `${this.named(place)}: ${text}`);
+      button.setAttribute("aria-pressed", String(place === own));
+      button.onclick = () => this.pick(place);
+    });
   }
 
   draw() {
@@ -313,8 +414,12 @@ class Region {
     pen.fillRect(tail, 0, Math.max(0, width - tail), height);
     this.grid(pen, width, height, colour("--grid"));
     this.wave(pen, width, height, colour("--chosen"), colour("--kept"));
-    pen.fillStyle = colour("--tint");
-    pen.fillRect(this.share(this.start) * width, 0, (this.share(this.end) - this.share(this.start)) * width, height);
+    for (const [start, end] of this.all()) {
+      const [left, wide] = [this.share(start) * width, (this.share(end) - this.share(start)) * width];
+      pen.fillStyle = colour("--tint");
+      pen.fillRect(left, 0, wide, height);
+      pen.fillRect(left, 0, wide, 14); // where the one in hand has its bar
+    }
     pen.fillStyle = colour("--cursor");
     pen.fillRect(this.share(this.audio.currentTime) * width - 1, 0, 2, height);
   }
@@ -335,7 +440,7 @@ class Region {
   }
 
   wave(pen, width, height, chosen, kept) {
-    const { peaks, duration } = this.data, each = 3;
+    const { duration } = this.data, { peaks } = this, each = 3;
     for (let x = 0; x < width; x += each) {
       const time = this.from + (x / width) * (this.to - this.from);
       const next = this.from + ((x + each) / width) * (this.to - this.from);
@@ -345,7 +450,7 @@ class Region {
       let loud = 0;
       for (let column = first; column < last; column++) loud = Math.max(loud, peaks[column] ?? 0);
       const tall = Math.max(2, (loud / 255) * (height - 18));
-      pen.fillStyle = time >= this.start && time < this.end ? chosen : kept;
+      pen.fillStyle = this.all().some(([start, end]) => time >= start && time < end) ? chosen : kept;
       pen.fillRect(x, (height - tall) / 2 + 6, each - 1, tall);
     }
   }

@@ -1,4 +1,4 @@
-"""The region element: a stretch of a source, drawn on its outline, in step with two numbers that Python owns."""
+"""The region element: stretches of a source, drawn on its outline, in step with numbers that Python owns."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ def region(
     source: SourceView,
     span: tuple[float, float],
     *,
+    others: Sequence[tuple[float, float]] | None = None,
     most: float,
     bpm: float | None,
     cues: Sequence[LyricLine],
@@ -27,7 +28,8 @@ def region(
 ) -> None:
     """Draw `source` with the stretch `span` (seconds, may reach beyond both its ends) for a song of at most `most` s.
 
-    What a person draws is in `drawn(key)` when `on_change` is called.
+    `others` lie beside the one in hand; None where there can only be one. What a person draws is in `drawn(key)` when
+    `on_change` is called.
     """
     _element(
         key=key,
@@ -36,39 +38,52 @@ def region(
             "id": source.key,
             "url": address(source),
             "duration": source.seconds,
-            "peaks": list(source.peaks),
+            "peaks": bytes(source.peaks).hex(),  # as a list it is a message Streamlit keeps, and at times misses
             "region": list(span),
+            "others": [list(other) for other in others or ()],
+            "several": others is not None,
             "room": max(0.0, most - source.seconds),
             "bpm": bpm or 0,
             "lines": [[cue.start, cue.end] for cue in cues],
             "quiet": st.session_state.get(deck.QUIET, 0),
-            "words": {
-                "label": _("Region of the source"),
-                "start": _("Start of the region"),
-                "end": _("End of the region"),
-                "move": _("Move the region"),
-                "part": _("Play region"),
-                "play": _("Play"),
-                "pause": _("Pause"),
-                "out": _("Zoom out"),
-                "in": _("Zoom in"),
-                "all": _("Show everything"),
-                "snap": _("Snap to"),
-                "off": _("no snap"),
-                "beat": _("beat"),
-                "line": _("lyric line"),
-                "before": _("adds music before the source"),
-                "after": _("adds music behind the source"),
-            },
+            "words": _words(),
         },
     )
 
 
-def drawn(key: str) -> tuple[float, float] | None:
-    """Return the stretch a person has drawn last, None before that."""
-    found = st.session_state.get(key)
-    stretch = getattr(found, "region", None)
-    return (float(stretch[0]), float(stretch[1])) if stretch else None
+def drawn(key: str) -> list[tuple[float, float]]:
+    """Return the stretch a person has in hand and those beside it, as drawn last; none before that."""
+    found = getattr(st.session_state.get(key), "region", None)
+    if not found:
+        return []
+    start, end, _count, others = found
+    return [(float(first), float(last)) for first, last in [(start, end), *others]]
+
+
+def _words() -> dict[str, str]:
+    return {
+        "label": _("Region of the source"),
+        "start": _("Start of the region"),
+        "end": _("End of the region"),
+        "move": _("Move the region"),
+        "regions": _("Regions"),
+        "one": _("Region {n} of {m}"),
+        "add": _("Add a region"),
+        "remove": _("Remove this region"),
+        "full": _("There is no room for another region"),
+        "part": _("Play region"),
+        "play": _("Play"),
+        "pause": _("Pause"),
+        "out": _("Zoom out"),
+        "in": _("Zoom in"),
+        "all": _("Show everything"),
+        "snap": _("Snap to"),
+        "off": _("no snap"),
+        "beat": _("beat"),
+        "line": _("lyric line"),
+        "before": _("adds music before the source"),
+        "after": _("adds music behind the source"),
+    }
 
 
 def address(source: SourceView) -> str:

@@ -35,7 +35,7 @@ def fill(batch: BatchView, model: ModelView | None, seeds: Sequence[int] = (), t
     """Fill the form of the batch's page as it was, its source included; a callback, see fields.apply."""
     form = dict(batch.form)
     fields.apply(form, model, seeds, take_id)
-    empty = dict.fromkeys([*choices.FIELDS, "complete_track_classes", "src_audio"])
+    empty = dict.fromkeys([*choices.FIELDS, "complete_track_classes", "repainting_more", "src_audio"])
     fill_edit({**empty, **form}, batch.task)
 
 
@@ -53,6 +53,9 @@ def fill_edit(values: Mapping[str, object], task: str) -> None:
     if "complete_track_classes" in values:
         tracks = values["complete_track_classes"]
         st.session_state[choices.TRACKS] = list(tracks) if isinstance(tracks, list) else []
+    if "repainting_more" in values:
+        more = values["repainting_more"]
+        st.session_state[choices.OTHERS] = [tuple(pair) for pair in more] if isinstance(more, list) else []
     if "src_audio" in values:
         st.session_state[SOURCE] = _source(str(values["src_audio"] or ""))
 
@@ -69,4 +72,4 @@ def _source(key: str) -> Upload | None:
     except StudioError as error:
         st.session_state[_PROBLEM] = error
         return None
-    return Upload(key=key, name=found.name, seconds=found.seconds)
+    return Upload(key=key, name=found.name, seconds=found.seconds, lost=found.lost)

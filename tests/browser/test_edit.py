@@ -1,15 +1,20 @@
-"""J-08 in Chromium: a take becomes the source, is covered, and a region of it is repainted."""
+"""J-08 in Chromium: a take becomes the source, is covered, and regions of it are repainted."""
 
 from __future__ import annotations
 
 import io
+import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 from playwright.sync_api import Locator, Page, expect
 
-from tests.browser.conftest import PATIENCE, Server, box, choose, idle, number, picture, visit
+from tests.browser.conftest import PATIENCE, Server, box, choose, free_port, idle, number, picture, visit
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(3000)]
 RATE, LENGTH = 24_000, 10.0
@@ -25,6 +30,17 @@ def song() -> bytes:
     return file.getvalue()
 
 
+@pytest.fixture(scope="module")
+def server(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A running server with the language model, which edits have no use for but Format has."""
+    running = Server(data=tmp_path_factory.mktemp("studio"), model=model, port=free_port(), options=("--init-llm",))
+    try:
+        running.start()
+        yield running
+    finally:
+        running.stop()
+
+
 def choose_wav(page: Page) -> None:
     page.locator("summary").filter(has_text="Advanced Settings").click()
     choose(page, "Audio Format", "wav")
@@ -38,6 +54,21 @@ def made(page: Page) -> Locator:
     expect(found).to_have_count(1)
     idle(page)
     return found
+
+
+def heard(page: Page) -> tuple[np.ndarray, int]:
+    """Return the first take on the page and its rate."""
+    address = page.locator("[class*='st-key-edited-'] .studio-deck audio").first.get_attribute("src")
+    assert address is not None
+    audio, rate = soundfile.read(io.BytesIO(page.request.get(address).body()), dtype="float32")
+    return audio, rate
+
+
+def put(page: Page, label: str, value: str) -> None:
+    """Type a number, which counts only when the box is left."""
+    number(page, label).fill(value)
+    number(page, label).press("Enter")
+    idle(page)
 
 
 def drag(page: Page, start: float, end: float) -> None:
@@ -82,6 +113,7 @@ def test_cover_and_repaint(page: Page, server: Server) -> None:
     region = page.get_by_role("group", name="Region of the source")
     expect(region).to_be_visible()
     drag(page, 0.5, 0.75)
+    expect(number(page, "Repainting Start")).not_to_have_value("0.00")
     idle(page)
     first = float(number(page, "Repainting Start").input_value())
     last = float(number(page, "Repainting End").input_value())
@@ -107,9 +139,7 @@ def test_cover_and_repaint(page: Page, server: Server) -> None:
     picture(page, "edit-result")
 
     # Outside the region the file equals the source, but for the crossfade
-    address = page.locator(".studio-deck audio").first.get_attribute("src")
-    assert address is not None
-    audio, rate = soundfile.read(io.BytesIO(page.request.get(address).body()), dtype="float32")
+    audio, rate = heard(page)
     source, _ = soundfile.read(io.BytesIO(song()), dtype="float32")
     assert (rate, audio.shape) == (RATE, source.shape)
     ramp = round(0.06 * RATE)
@@ -124,12 +154,140 @@ def test_cover_and_repaint(page: Page, server: Server) -> None:
     expect(box(page, "Caption")).to_have_value("calm piano")
     expect(number(page, "Repainting End")).to_have_value("5.50")
 
+    # Several regions at once, the last beyond the end
+    region.get_by_role("button", name="Add a region").click()
+    idle(page)
+    put(page, "Repainting End", "12")
+    put(page, "Repainting Start", "8")
+    expect(region.get_by_role("button", name="Region 1 of 2: 3 – 5.5 s")).to_have_attribute("aria-pressed", "false")
+    expect(region.get_by_role("button", name="Region 2 of 2: 8 – 12 s")).to_have_attribute("aria-pressed", "true")
+    expect(page.get_by_text("6.5 s are made anew · in 2 regions · 2 s behind it")).to_be_visible()
+    picture(page, "edit-regions")
+    start.click()
+    result = made(page)
+    expect(result.get_by_text("outside the region: identical")).to_be_visible(timeout=60_000 * PATIENCE)
+    several, _ = heard(page)
+    assert len(several) == 12 * RATE
+    for first_kept, last_kept in ((0, 3 * RATE - ramp), (round(5.5 * RATE) + ramp, 8 * RATE - ramp)):
+        assert np.array_equal(several[first_kept:last_kept], audio[first_kept:last_kept])
+    for first_new, last_new in ((3, 5), (8, 10)):
+        new = slice(first_new * RATE, last_new * RATE)
+        assert not np.allclose(several[new], audio[new], atol=0.01)
+    region.get_by_role("button", name="Region 1 of 2").click()
+    expect(number(page, "Repainting End")).to_have_value("5.50")
+    region.get_by_role("button", name="Remove this region").click()
+    expect(number(page, "Repainting End")).to_have_value("12.00")
+    idle(page)
+
     # J-08.7: an end behind the file and a start before it make it longer
-    number(page, "Repainting Start").fill("-1")
-    number(page, "Repainting Start").press("Enter")
-    number(page, "Repainting End").fill("1")
-    number(page, "Repainting End").press("Enter")
+    put(page, "Repainting Start", "-1")
+    put(page, "Repainting End", "1")
     expect(page.get_by_text("before the source").first).to_be_visible()
     start.click()
     result = made(page)
     expect(result.get_by_text("11 s").first).to_be_visible(timeout=60_000 * PATIENCE)
+
+
+def slide(page: Page, label: str, *keys: str) -> None:
+    handle = page.get_by_role("slider", name=label)
+    handle.focus()
+    for key in keys:
+        handle.press(key)
+    idle(page)
+
+
+def tick(page: Page, label: str, on: bool) -> None:
+    wanted = page.get_by_role("checkbox", name=label, exact=True)
+    if wanted.is_checked() != on:
+        page.locator("label").filter(has=wanted).click()
+    expect(wanted).to_be_checked(checked=on)
+    idle(page)
+
+
+def forms(server: Server) -> list[dict[str, object]]:
+    """Return what every batch was asked for, the newest first."""
+    with closing(sqlite3.connect(server.data / "studio.db")) as database:
+        rows = database.execute("SELECT form FROM batches ORDER BY created_at DESC").fetchall()
+    return [json.loads(form) for (form,) in rows]
+
+
+def test_a_cover_takes_what_is_its_own_and_nothing_else(page: Page, server: Server) -> None:
+    visit(page, server, "edit")
+    start = page.get_by_role("button", name="Generate Music")
+    box(page, "Caption").fill("bossa nova")
+
+    # J-08.2: without a source it is blocked, and it isn't made a song from text
+    start.click()
+    expect(page.get_by_text("Source Audio must not be empty for cover")).to_be_visible()
+    uploader = page.locator("input[type=file]")
+    uploader.first.set_input_files({"name": "song.wav", "mimeType": "audio/wav", "buffer": song()})
+    expect(page.get_by_text("Source: song.wav")).to_be_visible(timeout=60_000 * PATIENCE)
+
+    # J-08.3: Format writes the words out; how far the source is followed
+    page.get_by_role("button", name="Format", exact=True).click()
+    expect(page.get_by_text("Already formatted")).to_be_visible(timeout=280_000 * PATIENCE)
+    idle(page)
+    box(page, "Caption").fill("bossa nova with soft drums")
+    slide(page, "Audio Cover Strength", "Home", *["ArrowRight"] * 20)
+    slide(page, "Melody Strength", "Home", *["ArrowRight"] * 20)
+    put(page, "Batch Size", "1")
+    page.locator("summary").filter(has_text="Advanced Settings").click()
+    choose(page, "Audio Format", "wav")
+    tick(page, "Random Seed", False)
+    box(page, "Seed").fill("5")
+    start.click()
+    made(page)
+    asked = forms(server)[0]
+    assert (asked["audio_cover_strength"], asked["cover_noise_strength"]) == (0.2, 0.2)
+    without_codes, _ = heard(page)
+
+    # E-16: the source as codes; J-08.4: they stay on Generate, and the same cover is the same cover
+    expect(page.get_by_role("button", name="Describe it")).to_be_disabled()
+    page.get_by_role("button", name="Analyze source").click()
+    expect(page.get_by_role("button", name="Describe it")).to_be_enabled(timeout=120_000 * PATIENCE)
+    idle(page)
+    start.click()
+    made(page)
+    assert forms(server)[0]["audio_codes"] == ""
+    with_codes, _ = heard(page)
+    assert np.array_equal(with_codes, without_codes)
+    page.get_by_role("button", name="Describe it").click()
+    expect(page.get_by_role("button", name="Cancel")).to_have_count(0, timeout=280_000 * PATIENCE)
+    expect(box(page, "Caption")).not_to_have_value("bossa nova with soft drums", timeout=60_000 * PATIENCE)
+    idle(page)
+
+    # J-08.5 and 6: a reference, two takes with their lyric times, and the next batch prepared meanwhile
+    tick(page, "Instrumental", False)  # as which the codes may have been described
+    box(page, "Caption").fill("calm piano with a voice")
+    box(page, "Lyrics").fill("[verse]\nrain on the roof\nlight in the room")
+    slide(page, "Audio Cover Strength", "End")
+    slide(page, "Melody Strength", "Home")
+    page.locator("summary").filter(has_text="Reference Audio").click()
+    page.locator("[data-testid=stExpander]").filter(has_text="Reference Audio").locator(
+        "input[type=file]"
+    ).first.set_input_files({"name": "timbre.wav", "mimeType": "audio/wav", "buffer": song()})
+    expect(page.get_by_text("Reference: timbre.wav")).to_be_visible(timeout=60_000 * PATIENCE)
+    put(page, "Batch Size", "2")
+    tick(page, "Auto LRC", True)
+    tick(page, "AutoGen", True)
+    tick(page, "Random Seed", True)
+    start.click()
+    made(page)
+    asked = forms(server)[0] if len(forms(server)) == 3 else forms(server)[1]
+    assert (asked["batch_size"], asked["auto_lrc"], asked["autogen"]) == (2, True, True)
+    assert asked["reference_audio"] and asked["audio_codes"] == ""
+    expect(page.get_by_text("Batch 3 / ")).to_be_visible()
+    # each card's own, and on one deck source and both takes
+    expect(page.locator("[class*='st-key-edited-'] .studio-deck audio")).to_have_count(5)
+    expect(page.get_by_text("Next batch: ready")).to_be_visible(timeout=280_000 * PATIENCE)
+    tick(page, "AutoGen", False)
+    with closing(sqlite3.connect(server.data / "studio.db")) as database:
+        times = [lrc for (lrc,) in database.execute("SELECT lrc FROM timed_lyrics")]
+    assert len(times) >= 2 and all("light in the room" in lrc for lrc in times)
+    picture(page, "edit-autogen")
+    page.get_by_role("button", name="Next ▶").click()
+    expect(page.get_by_text("Batch 4 / 4")).to_be_visible()
+    after, before = forms(server)[:2]
+    assert after["src_audio"] == before["src_audio"] and after["seed"] != ""
+    page.locator("[data-testid=stSidebar]").get_by_role("link", name="History").click()
+    expect(page.get_by_text("4 batches")).to_be_visible()

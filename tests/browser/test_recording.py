@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import json
 import re
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +17,7 @@ import pytest
 import soundfile
 from playwright.sync_api import Browser, BrowserType, Page, expect
 
-from tests.browser.conftest import PATIENCE, Server, box, number, picture, visit
+from tests.browser.conftest import PATIENCE, Server, box, idle, number, picture, visit, wait_for_takes
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(900)]
 RATE, NOTE = 48_000, 0.8  # Hz, seconds
@@ -49,23 +52,23 @@ def browser_context_args() -> dict[str, object]:
     return {"viewport": {"width": 1360, "height": 900}, "permissions": ["microphone"], "locale": "en-GB"}
 
 
-def record(page: Page) -> None:
+def record(page: Page, name: str) -> None:
     """Open the recorder, and the microphone for eleven seconds or more."""
     page.locator("summary").filter(has_text="Record live").click()
     frame = page.frame_locator("iframe[title*=webrtc]")
     frame.get_by_role("button", name=re.compile("start the microphone", re.I)).click()
     expect(page.get_by_text(re.compile(r"^(1[1-9]|[2-9]\d)\.\d s recorded"))).to_be_visible(timeout=60_000 * PATIENCE)
-    picture(page, "edit-recording")
+    picture(page, name)
     frame.get_by_role("button", name=re.compile("stop the microphone", re.I)).click()
     expect(page.get_by_role("button", name="Use as source")).to_be_enabled()
 
 
 def test_a_hummed_melody_becomes_a_cover(page: Page, server: Server) -> None:
     visit(page, server, "edit")
-    record(page)
+    record(page, "edit-recording")
     expect(page.get_by_text("no dropped frames")).to_be_visible()
     page.get_by_role("button", name="Use as source").click()
-    expect(page.get_by_text(re.compile("Source: recording .* kHz"))).to_be_visible()
+    expect(page.get_by_text(re.compile("Source: recording .* kHz · no dropped frames"))).to_be_visible()
 
     stored = sorted((server.data / "artifacts").rglob("uploads/*/*.wav"), key=lambda path: path.stat().st_mtime)
     assert len(stored) == 1
@@ -78,6 +81,27 @@ def test_a_hummed_melody_becomes_a_cover(page: Page, server: Server) -> None:
     page.get_by_role("button", name="Generate Music").click()
     expect(page.locator("[class*='st-key-edited-'] .studio-deck audio")).to_have_count(3, timeout=240_000)
     picture(page, "edit-hummed")
+
+
+def test_the_timbre_of_a_recording_is_followed(page: Page, server: Server) -> None:
+    visit(page, server, "generate")
+    record(page, "generate-recording")
+    page.get_by_role("button", name="Use as reference").click()
+    idle(page)
+    panel = page.locator("[data-testid=stExpander]").filter(has=page.locator("summary", has_text="Audio inputs"))
+    if panel.locator("details[open]").count() == 0:
+        panel.locator("summary").click()
+    expect(page.get_by_text(re.compile("Reference: recording .* no dropped frames"))).to_be_visible()
+    box(page, "Caption").fill("gentle piano")
+    number(page, "Batch Size").fill("1")
+    page.get_by_role("button", name="Generate Music").click()
+    wait_for_takes(page, 1)
+    newest = max((server.data / "artifacts").rglob("uploads/*/*.wav"), key=lambda path: path.stat().st_mtime)
+    sound, _rate = soundfile.read(newest, dtype="float32")
+    assert melody_errors(sound.mean(axis=1)) < 50
+    with closing(sqlite3.connect(server.data / "studio.db")) as database:
+        (form,) = database.execute("SELECT form FROM batches ORDER BY created_at DESC LIMIT 1").fetchone()
+    assert json.loads(form)["reference_audio"].endswith(newest.name)
 
 
 def melody_errors(sound: np.ndarray) -> float:

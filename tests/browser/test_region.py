@@ -18,11 +18,13 @@ DRAW = """async ([code, css, changes]) => {
     window.region = (await import(URL.createObjectURL(new Blob([code], { type: "text/javascript" })))).default;
     window.told = [];
     window.shown = {
-      id: "a", url: "data:audio/wav;base64,", duration: 10, peaks: Array.from({ length: 200 }, (_, n) => n % 200),
+      id: "a", url: "data:audio/wav;base64,", duration: 10,
+      peaks: Array.from({ length: 200 }, (_, n) => (n % 200).toString(16).padStart(2, "0")).join(""),
       region: [0, 10], room: 20, bpm: 120, lines: [[1, 2.5], [4, 6]], quiet: 0,
       words: { label: "Region", start: "Start", end: "End", move: "Move", part: "Play region", play: "Play",
         pause: "Pause", out: "Out", in: "In", all: "All", snap: "Snap to", off: "off", beat: "beat", line: "line",
-        before: "adds before", after: "adds behind" },
+        before: "adds before", after: "adds behind", regions: "Regions", one: "Region {n} of {m}",
+        add: "Add a region", remove: "Remove this region", full: "no room" },
     };
   }
   Object.assign(window.shown, changes);
@@ -41,9 +43,18 @@ def draw(page: Page, **changes: object) -> None:
 def told(page: Page) -> tuple[float, float]:
     """Wait for the next thing that Python is told."""
     page.wait_for_function("window.told.length > 0")
-    name, start, end, _count = page.evaluate("window.told.pop()")
+    name, start, end, _count, others = page.evaluate("window.told.pop()")
     assert name == "region"
+    assert others == []
     return start, end
+
+
+def told_all(page: Page) -> list[list[float]]:
+    """Wait for what Python is told next, answer as it does, and return every region, the one in hand first."""
+    page.wait_for_function("window.told.length > 0")
+    _name, start, end, _count, others = page.evaluate("window.told.pop()")
+    draw(page, region=[start, end], others=others)
+    return [[start, end], *others]
 
 
 def drag(page: Page, start: float, end: float, *, height: float = 0.7) -> None:
@@ -108,3 +119,67 @@ def test_a_region_is_drawn_moved_typed_and_snapped(page: Page) -> None:
         "canvas => canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data.some(value => value)"
     )
     assert drawn, "no outline was drawn"
+
+
+def test_several_regions_are_added_chosen_moved_and_removed(page: Page) -> None:
+    page.goto("about:blank")
+    draw(page, several=True, others=[], region=[1, 3])
+    add, remove = (page.get_by_role("button", name=name) for name in ("Add a region", "Remove this region"))
+    start, end = (page.get_by_role("slider", name=name, exact=True) for name in ("Start", "End"))
+    expect(remove).to_be_disabled()
+
+    # by keyboard: added in the largest room, then moved up to its neighbour and no farther
+    add.focus()
+    add.press("Enter")
+    (first, last), *others = told_all(page)
+    assert others == [[1, 3]]
+    assert 3.1 <= first < last <= 10 and last - first == pytest.approx(2)
+    expect(page.get_by_text("Region 2 of 2: ")).to_be_visible()
+    for _ in range(6):
+        start.press("Shift+ArrowLeft")
+    assert told_all(page)[0] == [3.1, last]
+    draw(page, region=[5, 6])
+    end.press("ArrowRight")
+    assert told_all(page) == [[5, 6.1], [1, 3]]
+
+    # by mouse: Shift adds where it is drawn, a click takes another in hand
+    page.keyboard.down("Shift")
+    drag(page, 8, 9)
+    page.keyboard.up("Shift")
+    chosen, *others = told_all(page)
+    assert chosen == pytest.approx([8, 9], abs=0.11)
+    assert sorted(others) == [[1, 3], [5, 6.1]]
+    drag(page, 2, 2)
+    assert told_all(page)[0] == [1, 3]
+    expect(page.get_by_role("button", name="Region 1 of 3: 1 – 3 s")).to_have_attribute("aria-pressed", "true")
+    drag(page, 3, 7)  # its edge, over the next one
+    assert told_all(page)[0] == [1, 4.9]
+
+    # the list is a way by keyboard, and reads what is where
+    second = page.get_by_role("button", name="Region 2 of 3: 5 – 6.1 s")
+    second.focus()
+    second.press("Enter")
+    assert told_all(page)[0] == [5, 6.1]
+    expect(second).to_be_focused()
+    expect(second).to_have_attribute("aria-pressed", "true")
+
+    # only the outermost leave the source; one may not
+    drag(page, 5.5, -0.9, height=0.05)
+    assert told_all(page)[0][0] == 5
+    page.get_by_role("button", name="Region 1 of 3").click()
+    assert told_all(page)[0] == [1, 4.9]
+    start.press("Home")
+    start.press("Shift+ArrowLeft")
+    assert told_all(page)[0] == [-1, 4.9]
+    expect(page.get_by_text("adds before")).to_be_visible()
+
+    start.press("Delete")
+    assert [len(told_all(page)), start.get_attribute("aria-valuenow")] == [2, "5.00"]
+    remove.click()
+    assert len(told_all(page)) == 1
+    expect(remove).to_be_disabled()
+    expect(page.get_by_role("button", name="Region 1 of")).to_have_count(0)
+    draw(page, region=[0, 10])
+    expect(add).to_be_disabled()
+    draw(page, several=False)
+    expect(add).to_be_hidden()

@@ -13,7 +13,7 @@ from playwright.sync_api import Page, expect
 
 from studio.config import ROOT
 from tests.browser.conftest import PATIENCE, Server, box, choose, idle, number, picture, visit
-from tests.browser.test_edit import LENGTH, RATE, choose_wav, song
+from tests.browser.test_edit import LENGTH, RATE, choose_wav, forms, put, slide, song
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(3000)]
 BASE = ROOT / "data" / "models" / "acestep-mini-base"
@@ -100,6 +100,17 @@ def test_stems_and_their_mix(page: Page, server: Server) -> None:
     start.click()
     wait_for_jobs(page)
 
+    # J-09.3: guidance is there with a base model, and its interval has an order; J-09.7: Think has no part
+    expect(page.get_by_role("slider", name="Guidance Scale")).to_be_visible()
+    expect(page.get_by_role("checkbox", name="Think", exact=True)).to_be_disabled()
+    expect(page.get_by_role("checkbox", name="AutoGen", exact=True)).to_have_count(0)  # S-10
+    slide(page, "CFG Interval Start", "End")
+    slide(page, "CFG Interval End", "Home")
+    start.click()
+    expect(page.get_by_text("CFG Interval Start must not be above")).to_be_visible()
+    slide(page, "CFG Interval Start", "Home")
+    slide(page, "CFG Interval End", "End")
+
     # Lego: one more layer over the same source
     page.get_by_text("Lego", exact=True).click()
     idle(page)
@@ -141,3 +152,29 @@ def test_stems_and_their_mix(page: Page, server: Server) -> None:
     assert address is not None
     mix, _ = soundfile.read(io.BytesIO(page.request.get(address).body()), dtype="float32")
     assert np.abs(mix[: len(drums)] - drums * 10 ** (-6 / 20)).max() < 0.01
+
+    # J-09.5 and 6: a stem is the source of the next pass, in which the missing ones are arranged around it
+    page.get_by_role("button", name="Send To Src").nth(1).click()  # the drums; before them is the mix
+    idle(page)
+    page.locator("[data-testid=stSidebar]").get_by_role("link", name="Stems").click()
+    idle(page)
+    expect(page.get_by_text("Source: ").first).to_be_visible()
+    put(page, "Batch Size", "1")
+    page.get_by_text("Complete", exact=True).click()
+    idle(page)
+    complete = page.get_by_role("button", name="Complete the song")
+    box(page, "Caption").fill("full band")
+    complete.click()
+    expect(page.get_by_text("Track Names must name at least one track")).to_be_visible()
+    for name in ("drums", "guitar"):
+        choose(page, "Track Names", name)
+        page.keyboard.press("Escape")
+    expect(page.get_by_role("textbox", name="Instruction")).to_have_value(
+        "Complete the input track with DRUMS | GUITAR:"
+    )
+    complete.click()
+    wait_for_jobs(page)
+    asked = forms(server)[0]
+    assert (asked["task_type"], asked["complete_track_classes"]) == ("complete", ["drums", "guitar"])
+    assert (asked["thinking"], asked["audio_codes"]) == (False, "")
+    expect(page.locator("[class*='st-key-edited-']").get_by_role("button", name="Send To Src")).to_have_count(1)

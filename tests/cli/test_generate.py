@@ -114,6 +114,44 @@ def test_the_bundled_base_model_does_every_task(command: Command, tmp_path: Path
     assert json.loads(done.stdout)["duration"] == pytest.approx(2.0, abs=0.05)
 
 
+def test_regions_are_given_one_by_one(command: Command, tmp_path: Path) -> None:
+    source = _source(tmp_path)
+    asked = ("generate", "--task", "repaint", "--source", str(source), "--caption", "jazz", "--out", str(tmp_path))
+    done = command(
+        *asked,
+        "--region",
+        "0.2:0.6",
+        "--region",
+        "1.2:1.6",
+        "--steps",
+        "2",
+        "--seeds",
+        "1",
+        "--format",
+        "wav",
+        "--json",
+    )
+    assert done.returncode == 0, done.stderr
+    row = json.loads(done.stdout)
+    assert row["requested"]["repainting_more"] == [[1.2, 1.6]]
+    heard, before = read_audio(Path(str(row["file"])))[0], read_audio(source)[0]
+    ramp = 24000 // 20
+    for start, end in ((0.0, 0.2), (0.6, 1.2), (1.6, 2.0)):
+        kept = slice(round(start * 24000) + ramp * (start > 0), round(end * 24000) - ramp * (end < 2))
+        assert np.array_equal(heard[:, kept], before[:, kept])
+    for start, end in ((0.2, 0.6), (1.2, 1.6)):
+        made = slice(round(start * 24000), round(end * 24000))
+        assert not np.allclose(heard[:, made], before[:, made], atol=1e-3)
+    for wrong, words in (
+        (("--region", "0.2:0.6", "--region", "0.5:1"), "repainting_more must begin after 0.6"),
+        (("--region", "0.2:0.6", "--end", "1"), "end must be left out where a region is given"),
+        (("--region", "3-5"), "two numbers of seconds such as 3:5.5, got 3-5"),
+    ):
+        done = command(*asked, *wrong)
+        assert done.returncode == 2
+        assert words in done.stderr
+
+
 def test_a_stem_task_on_the_bundled_turbo_model_says_why_not(command: Command, tmp_path: Path) -> None:
     asked = ("--task", "extract", "--track", "drums", "--source", str(_source(tmp_path)), "--out", str(tmp_path))
     done = command("generate", *asked, "--model", "acestep-mini-turbo")

@@ -20,7 +20,7 @@ def noise(samples: int, seed: int = 1) -> Audio:
 
 def test_a_change_inside_the_range_and_its_ramps_is_no_change_outside() -> None:
     source = noise(10_000)
-    span = span_of(source.shape[1], 3.0, 5.0, SOUND)
+    span = span_of(source.shape[1], [(3.0, 5.0)], SOUND)
     result = source.copy()
     result[:, 2950:5050] = 0
     found = outside(source, result, span, RAMP)
@@ -29,7 +29,7 @@ def test_a_change_inside_the_range_and_its_ramps_is_no_change_outside() -> None:
 
 def test_one_sample_outside_is_told_and_measured() -> None:
     source = noise(10_000)
-    span = span_of(source.shape[1], 3.0, 5.0, SOUND)
+    span = span_of(source.shape[1], [(3.0, 5.0)], SOUND)
     result = source.copy()
     result[0, 2949] += 0.1
     found = outside(source, result, span, RAMP)
@@ -39,18 +39,18 @@ def test_one_sample_outside_is_told_and_measured() -> None:
 
 def test_what_was_added_before_and_behind_is_not_compared() -> None:
     source = noise(4_000)
-    span = span_of(source.shape[1], -2.0, 1.0, SOUND)
+    span = span_of(source.shape[1], [(-2.0, 1.0)], SOUND)
     result = np.concatenate([noise(2_000, 2), source], axis=1)
     result[:, 2000:3000] = 0
     found = outside(source, result, span, RAMP)
     assert found is not None and found.verdict is Verdict.IDENTICAL
-    behind = span_of(source.shape[1], 3.0, 6.0, SOUND)
+    behind = span_of(source.shape[1], [(3.0, 6.0)], SOUND)
     found = outside(source, np.concatenate([source, noise(2_000, 3)], axis=1), behind, RAMP)
     assert found is not None and found.verdict is Verdict.IDENTICAL
 
 
 def test_a_range_over_everything_leaves_nothing_to_compare_and_a_wrong_length_is_different() -> None:
     source = noise(4_000)
-    assert outside(source, noise(4_000, 2), span_of(4_000, 0.0, None, SOUND), RAMP) is None
-    found = outside(source, noise(3_999), span_of(4_000, 1.0, 2.0, SOUND), RAMP)
+    assert outside(source, noise(4_000, 2), span_of(4_000, [(0.0, None)], SOUND), RAMP) is None
+    found = outside(source, noise(3_999), span_of(4_000, [(1.0, 2.0)], SOUND), RAMP)
     assert found is not None and found.verdict is Verdict.DIFFERENT

@@ -35,9 +35,9 @@ TEN = 480000  # samples
 def test_a_range_in_frames(
     start: float, end: float | None, seconds: float, frames: int, first: int, last: int, mask: int
 ) -> None:
-    span = span_of(TEN, start, end, SOUND)
+    span = span_of(TEN, [(start, end)], SOUND)
     assert (span.samples, span.frames) == (seconds * 48000, frames)
-    assert (span.first_frame, span.end_frame) == (first, last)
+    assert [(region.first_frame, region.end_frame) for region in span.regions] == ([(first, last)] if last else [])
     assert (span.mask().shape, int(span.mask().sum())) == ((frames,), mask)
     assert span.empty == (first == last)
     if not span.empty:
@@ -51,29 +51,32 @@ def test_without_a_range_everything_is_made_from_the_whole_source() -> None:
 
 
 def test_seconds_become_the_nearest_samples() -> None:
-    span = span_of(TEN, 2.3, 4.6, SOUND)  # 2.3 * 48000 is 110399.99999999999
-    assert (span.start, span.end) == (110400, 220800)
+    span = span_of(TEN, [(2.3, 4.6)], SOUND)  # 2.3 * 48000 is 110399.99999999999
+    assert span.stretches == [(110400, 220800)]
 
 
 def test_silence_is_put_around_the_source_and_completes_its_last_frame() -> None:
     source = np.ones((2, TEN + 100), np.float32)
-    span = span_of(source.shape[1], -3, 14, SOUND)
+    span = span_of(source.shape[1], [(-3, 14)], SOUND)
     extended = span.extend(source, SOUND)
-    assert (span.front, span.start, span.end, span.samples) == (144000, 0, 17 * 48000, 17 * 48000)
+    assert (span.front, span.stretches, span.samples) == (144000, [(0, 17 * 48000)], 17 * 48000)
     np.testing.assert_array_equal(extended[:, 144000 : 144000 + TEN + 100], source)
     assert extended.shape == (2, span.frames * 1920)
     assert float(extended.sum()) == source.size
-    rest = span_of(source.shape[1], 2, None, SOUND)
-    assert (rest.samples, rest.frames, rest.end_frame, rest.end) == (TEN + 100, 251, 251, TEN + 100)
+    rest = span_of(source.shape[1], [(2, None)], SOUND)
+    assert (rest.samples, rest.frames, rest.mask()[-1], rest.stretches[0][1]) == (TEN + 100, 251, True, TEN + 100)
     assert rest.extend(source, SOUND).shape == (2, 251 * 1920)
     whole = np.ones((2, TEN), np.float32)
-    assert span_of(TEN, 2, 5, SOUND).extend(whole, SOUND) is whole
+    assert span_of(TEN, [(2, 5)], SOUND).extend(whole, SOUND) is whole
 
 
-@pytest.mark.parametrize(("start", "end", "field"), [(-591, 5, "start"), (0, 600.5, "end"), (-300, 301, "start")])
+@pytest.mark.parametrize(
+    ("start", "end", "field"),
+    [(-591, 5, "repainting_start"), (0, 600.5, "repainting_end"), (-300, 301, "repainting_start")],
+)
 def test_a_source_is_not_extended_without_end(start: float, end: float, field: str) -> None:
     with pytest.raises(InvalidRequest, match=rf"^{field} must extend the source of 10\.0 s to at most 600 s"):
-        span_of(TEN, start, end, SOUND)
+        span_of(TEN, [(start, end)], SOUND)
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +94,7 @@ def test_outside_the_range_and_its_ramps_the_source_returns_bit_for_bit(
 ) -> None:
     source, generated = pair
     before = source.copy()
-    joined = splice(source, generated, start, end, ramp)
+    joined = splice(source, generated, [(start, end)], ramp)
     assert (joined.dtype, joined.shape) == (np.float32, source.shape)
     assert source.tobytes() == before.tobytes()
     used = ramp if end > start else 0
@@ -102,9 +105,9 @@ def test_outside_the_range_and_its_ramps_the_source_returns_bit_for_bit(
 
 
 def test_ramps_are_lines_of_inner_points() -> None:
-    joined = splice(np.zeros((1, 20), np.float32), np.ones((1, 20), np.float32), 8, 11, 3)
+    joined = splice(np.zeros((1, 20), np.float32), np.ones((1, 20), np.float32), [(8, 11)], 3)
     np.testing.assert_allclose(joined[0, 4:15], [0, 0.25, 0.5, 0.75, 1, 1, 1, 0.75, 0.5, 0.25, 0], atol=1e-7)
-    at_the_edge = splice(np.zeros((1, 20), np.float32), np.ones((1, 20), np.float32), 2, 19, 3)
+    at_the_edge = splice(np.zeros((1, 20), np.float32), np.ones((1, 20), np.float32), [(2, 19)], 3)
     np.testing.assert_allclose(at_the_edge[0, :3], [1 / 3, 2 / 3, 1], atol=1e-7)
     np.testing.assert_allclose(at_the_edge[0, 18:], [1, 0.5], atol=1e-7)
 
@@ -112,30 +115,32 @@ def test_ramps_are_lines_of_inner_points() -> None:
 def test_generated_audio_may_be_longer_or_end_inside_a_ramp(pair: tuple[Audio, Audio]) -> None:
     source, generated = pair
     longer = np.concatenate([generated, generated], axis=1)
-    assert splice(source, longer, 1000, 5000, 50).tobytes() == splice(source, generated, 1000, 5000, 50).tobytes()
-    joined = splice(source, generated[:, :2010], 1000, 2000, 50)
+    assert (
+        splice(source, longer, [(1000, 5000)], 50).tobytes() == splice(source, generated, [(1000, 5000)], 50).tobytes()
+    )
+    joined = splice(source, generated[:, :2010], [(1000, 2000)], 50)
     assert joined[:, 2010:].tobytes() == source[:, 2010:].tobytes()
     for start, end, ramp in ((1000, 2011, 0), (-1, 5, 0), (6, 5, 0), (1, 5, -1)):
         with pytest.raises(ValueError, match=f"no range {start}..{end} with ramps of {ramp}"):
-            splice(source, generated[:, :2010], start, end, ramp)
+            splice(source, generated[:, :2010], [(start, end)], ramp)
 
 
 def test_the_level_is_taken_from_what_surrounds_the_range(pair: tuple[Audio, Audio]) -> None:
     music = pair[0] * np.float32(0.5)
     softer = music * np.float32(0.8)
     softer[:, 2000:3000] *= np.float32(0.1)  # what is new has a loudness of its own
-    matched = matched_level(music, softer, 2000, 3000, 100)
+    matched = matched_level(music, softer, [(2000, 3000)], 100)
     np.testing.assert_allclose(matched, softer / np.float32(0.8), rtol=1e-5)
-    assert matched_level(music, music, 0, 5000, 100) is music  # nothing around it
-    assert matched_level(music, np.zeros_like(music), 20, 30, 100).max() == 0
-    far = matched_level(music, music * np.float32(0.01), 2000, 3000, 100)
+    assert matched_level(music, music, [(0, 5000)], 100) is music  # nothing around it
+    assert matched_level(music, np.zeros_like(music), [(20, 30)], 100).max() == 0
+    far = matched_level(music, music * np.float32(0.01), [(2000, 3000)], 100)
     assert peak(far) == pytest.approx(peak(music) * 0.01 * 10 ** (3 / 20), rel=1e-5)
 
 
 def test_levelling_first_keeps_the_promise(pair: tuple[Audio, Audio]) -> None:
     source, generated = pair[0], np.float32(3) * pair[0]
-    ready = within_full_scale(matched_level(source, generated, 1000, 4000, 1000))
-    joined = splice(source, ready, 1000, 4000, 240)
+    ready = within_full_scale(matched_level(source, generated, [(1000, 4000)], 1000))
+    joined = splice(source, ready, [(1000, 4000)], 240)
     assert peak(joined) <= 1.0
     assert joined[:, :760].tobytes() == source[:, :760].tobytes()
     assert joined[:, 4240:].tobytes() == source[:, 4240:].tobytes()

@@ -11,6 +11,7 @@ from streamlit.testing.v1 import AppTest
 from studio.config import ROOT
 from studio.services import Studio
 from studio.services.uploads import Upload
+from studio.ui.editing import choices
 from studio.ui.handoff import SOURCE
 from tests.pages.play import make, texts, wait_for
 
@@ -79,6 +80,56 @@ def test_a_repaint_sends_its_region_and_refuses_a_wrong_order(ready: Studio) -> 
     form = done(ready)
     assert (form["repainting_start"], form["repainting_end"], form["repaint_mode"]) == (3.0, 6.5, "conservative")
     assert ready.library.batches(limit=1)[0].task == "repaint"
+
+
+def test_several_regions_are_sent_in_order_and_come_back(ready: Studio) -> None:
+    app = page(ready, **{SOURCE: upload(ready), "edit.task": "repaint", "create.caption": "calm piano"})
+    app.session_state[choices.OTHERS] = [(3.0, -1.0), (0.5, 1.0)]
+    app.number_input(key="create.repainting_start").set_value(0.8)
+    app.number_input(key="create.repainting_end").set_value(2.5).run()
+    assert "Regions must lie apart: one begins at 0.8 s" in texts(app)
+    app.button(key="edit.generate").click().run()
+    assert "**Further Regions** must begin after 1, where the region before ends" in texts(app).replace("\\", "")
+    app.number_input(key="create.repainting_start").set_value(1.5).run()
+    assert "2.5 s are made anew · in 3 regions" in texts(app)
+    app.button(key="edit.generate").click().run()
+    form = done(ready)
+    assert (form["repainting_start"], form["repainting_end"]) == (0.5, 1.0)
+    assert form["repainting_more"] == [[1.5, 2.5], [3.0, -1.0]]
+    take = ready.library.batches(limit=1)[0].takes[0]
+    assert take.requested["repainting_more"] == [[1.5, 2.5], [3.0, -1.0]]
+
+    app.session_state[choices.OTHERS] = []
+    app.switch_page("pages/history.py").run()
+    app.button(f"apply.{take.batch_id}").click().run()
+    assert not app.exception
+    assert app.session_state[choices.OTHERS] == [(1.5, 2.5), (3.0, -1.0)]
+    assert app.session_state["create.repainting_start"] == 0.5
+    single = make(ready, batch_size=1, caption="one", task_type="repaint", src_audio=str(form["src_audio"]))
+    app.switch_page("pages/history.py").run()
+    app.button(f"apply.{single}").click().run()
+    assert app.session_state[choices.OTHERS] == []
+
+
+def test_autogen_prepares_the_next_edit_of_the_same_source(ready: Studio) -> None:
+    app = page(ready, **{SOURCE: upload(ready), "create.caption": "bossa nova", "create.batch_size": 1})
+    make(ready, batch_size=1, caption="a song of Generate, which this page passes over")
+    app.checkbox(key="create.autogen").set_value(True).run()
+    app.button(key="edit.generate").click().run()
+    wait_for(lambda: not ready.generation.active())
+    app.run()  # the end is seen, the next batch is started
+    app.run()
+    wait_for(lambda: ready.library.count() == 3 and not ready.generation.active())
+    app.run()
+    app.run()
+    assert "Batch 1 / 2" in texts(app) and "Next batch: ready" in texts(app)
+    app.button("edit.next").click().run()
+    assert "Batch 2 / 2" in texts(app)
+    assert not app.exception
+    wait_for(lambda: ready.library.count() == 4 and not ready.generation.active())
+    newest, first = ready.library.batches(limit=4)[0], ready.library.batches(limit=4)[2]
+    assert (newest.task, newest.form["src_audio"]) == ("cover", first.form["src_audio"])
+    assert newest.takes[0].seed != first.takes[0].seed
 
 
 def test_a_take_becomes_the_source_and_nothing_else_changes(ready: Studio) -> None:

@@ -24,7 +24,8 @@ def form_of(app: AppTest) -> dict[str, object]:
 
 def test_the_registry_holds_every_field_of_a_form_with_its_default() -> None:
     every = {**FIELDS, **choices.FIELDS}
-    of_pages = {"task_type", "src_audio", "cover_quantized", "complete_track_classes"}  # a page gives them, no field
+    # a page gives them, no field
+    of_pages = {"task_type", "src_audio", "cover_quantized", "complete_track_classes", "repainting_more"}
     assert set(every) == set(DEFAULTS) - {"lm_repetition_penalty"} - of_pages
     own = {"inference_steps", "shift", "guidance_scale", "thinking"}  # by the model, and Think on a page is on
     assert all(field.default == DEFAULTS[name] for name, field in every.items() if name not in own)

@@ -5,19 +5,24 @@ from __future__ import annotations
 import io
 import math
 import zipfile
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import soundfile
+from sqlalchemy import update
 
+from studio.config import Settings
 from studio.engine.audio.measure import true_peak
 from studio.engine.audio.mix import CEILING, mix, residual
 from studio.engine.requests import AudioFormat
 from studio.errors import InvalidRequest, NotFound
-from studio.services import Studio
+from studio.services import Studio, open_studio
 from studio.services.mixing import Gain
 from studio.services.views import JobState
-from tests.services.conftest import FORM, finish
+from studio.storage.models import Batch
+from tests.jobs.fakes import Garage
+from tests.services.conftest import FORM, finish, until
 
 RATE = 8000
 
@@ -81,8 +86,6 @@ def test_stems_are_packed_as_long_as_their_source_and_numbered(studio: Studio) -
     upload = studio.uploads.add("Source Audio", "voice.wav", wav())
     finish(studio, studio.generation.submit({**FORM, "task_type": "cover", "src_audio": upload.key}))
     with studio._database.write() as session:  # the stand-in engine knows no stems: a cover is made one
-        from studio.storage.models import Batch
-
         for batch in session.query(Batch):
             batch.task = "extract"
     found = studio.mixing.stems(upload.key)
@@ -94,6 +97,31 @@ def test_stems_are_packed_as_long_as_their_source_and_numbered(studio: Studio) -
         audio, rate = soundfile.read(io.BytesIO(archive.read(name)))
     assert name.startswith("01_") and name.endswith(".wav")
     assert (rate, len(audio)) == (RATE, 2 * RATE)
+
+
+@pytest.mark.postgres
+def test_stems_are_found_on_postgresql_too(settings: Settings, garage: Garage, postgres_url: str) -> None:
+    studio = open_studio(replace(settings, database_url=postgres_url), engine_factory=garage)
+    studio.start_worker()
+    until(lambda: studio.status().ready)
+    mine, other = (studio.uploads.add("Source Audio", f"{n}.wav", wav(level=0.1 * n)) for n in (1, 2))
+    for upload in (mine, other, mine):
+        finish(studio, studio.generation.submit({**FORM, "task_type": "cover", "src_audio": upload.key}))
+    assert studio.mixing.stems(mine.key) == []  # covers are no stems
+    with studio._database.write() as session:  # the stand-in engine knows no stems: the covers are made some
+        session.execute(update(Batch).values(task="extract"))
+    found = studio.mixing.stems(mine.key)
+    assert [str(take.requested["src_audio"]).endswith(mine.key) for take in found] == [True, True]
+    assert len(studio.mixing.stems(other.key)) == 1
+    studio.library.trash.put([found[0].id])
+    assert [take.id for take in studio.mixing.stems(mine.key)] == [found[1].id]
+    studio.close()
+
+
+def test_a_live_recording_remembers_what_it_lost(studio: Studio) -> None:
+    sung = studio.uploads.add("Source Audio", "recording.wav", wav(), lost=3)
+    assert (sung.lost, studio.sources.look(sung.key).lost) == (3, 3)
+    assert studio.sources.look(studio.uploads.add("Source Audio", "plain.wav", wav(level=0.1)).key).lost is None
 
 
 def test_a_source_is_looked_at_once_and_has_a_link(studio: Studio) -> None:

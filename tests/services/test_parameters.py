@@ -79,18 +79,17 @@ FORMS = st.fixed_dictionaries(
     }
 )
 SPAN = {"repainting_start": between(-20, 30), "repainting_end": st.just(-1.0) | between(31, 90)}
+SPANS = SPAN | {"repainting_end": between(31, 60), "repainting_more": st.just([[61.5, 70.0], [90.25, -1.0]])}
+FEEL = {
+    "repaint_mode": st.sampled_from(("conservative", "balanced", "aggressive")),
+    "repaint_strength": between(0, 1),
+}
 OF_TASK = {
     Task.TEXT2MUSIC: st.fixed_dictionaries({}),
     Task.COVER: st.fixed_dictionaries(
         {"cover_noise_strength": between(0, 1), "cover_quantized": st.none() | st.booleans()}
     ),
-    Task.REPAINT: st.fixed_dictionaries(
-        {
-            **SPAN,
-            "repaint_mode": st.sampled_from(("conservative", "balanced", "aggressive")),
-            "repaint_strength": between(0, 1),
-        }
-    ),
+    Task.REPAINT: st.fixed_dictionaries({**SPAN, **FEEL}) | st.fixed_dictionaries({**SPANS, **FEEL}),
     Task.LEGO: st.fixed_dictionaries({**SPAN, "track_name": TRACKS}),
     Task.EXTRACT: st.fixed_dictionaries({"track_name": TRACKS}),
     Task.COMPLETE: st.fixed_dictionaries(
@@ -162,6 +161,20 @@ def test_the_json_has_every_key_of_the_specification() -> None:
     assert set(SAVED) <= keys
     assert {f"cot_{name}" for name in ANSWERS} <= keys
     assert {"model", "schema_version", "sampler_mode", "fade_in_duration"} <= keys
+
+
+def test_the_file_of_one_region_is_what_it_was_and_odd_regions_are_named() -> None:
+    form = complete_form({"task_type": "repaint", "caption": "x", "src_audio": str(SOURCE), "repainting_end": 5.5})
+    facts = settings_of(build_request(form, source=SOURCE))
+    assert "repainting_more" not in sidecar(form, facts, facts, seed=1, model="m")
+    several = {**form, "repainting_more": [[8, 9]]}
+    facts = settings_of(build_request(several, source=SOURCE))
+    assert sidecar(several, facts, facts, seed=1, model="m")["repainting_more"] == [[8, 9]]
+    again, odd = form_from({"task_type": "repaint", "repainting_more": [[8]]})
+    assert (again["repainting_more"], odd) == ([], ["repainting_more: [[8]]"])
+    for wrong in ([[8]], [["a", 9]], [8, 9], "8:9", [[True, 9]]):
+        with pytest.raises(InvalidRequest, match=r"repainting_more must be a list of \[start, end\] in seconds"):
+            build_request({**form, "repainting_more": wrong}, source=SOURCE)
 
 
 def test_what_a_file_leaves_out_takes_its_default() -> None:

@@ -20,7 +20,9 @@ from studio.ui.panels.choices import checkbox
 from studio.ui.text import _
 
 __all__ = [
+    "ENDLESS",
     "FIELDS",
+    "OTHERS",
     "TRACKS",
     "UNUSED",
     "Task",
@@ -50,9 +52,12 @@ FIELDS: Mapping[str, Field] = {
         Field(name="track_name", label=N_("Track Name"), default="", options=("", *(track.value for track in Track))),
     )
 }
+Region = tuple[float, float]  # start and end in seconds
 _WANTED = "create.task"  # what Generate was asked to open
 _TAKEN = "edit.taken"  # the last of it that was followed
 TRACKS = fields.PREFIX + "complete_track_classes"  # its value is a list
+OTHERS = fields.PREFIX + "repainting_more"  # regions beside the one in the two numbers, each (start, end), unordered
+ENDLESS = (Task.COVER, Task.REPAINT, Task.LEGO, Task.COMPLETE)  # AutoGen has a part in them; extractions don't vary
 _USED: Mapping[Task, tuple[str, ...]] = {
     Task.COVER: ("cover_noise_strength",),
     Task.REPAINT: ("repainting_start", "repainting_end", "repaint_mode", "repaint_strength"),
@@ -78,6 +83,7 @@ def seed() -> None:
     for field in FIELDS.values():
         st.session_state.setdefault(field.key, field.default)
     st.session_state.setdefault(TRACKS, [])
+    st.session_state.setdefault(OTHERS, [])
 
 
 def key(name: str) -> str:
@@ -136,14 +142,36 @@ def collect(task: Task, status: StatusView) -> dict[str, object]:
         "duration": fields.FIELDS["duration"].default,  # the result is as long as its source
         "audio_codes": "",
         "thinking": False,
-        "autogen": False,
         **{name: value(name) for name in _USED[task]},
     }
     if task is Task.COMPLETE:
         form["complete_track_classes"] = list(st.session_state[TRACKS])
+    if task is Task.REPAINT:
+        (start, end), *more = regions()
+        form |= {"repainting_start": start, "repainting_end": end, "repainting_more": [list(one) for one in more]}
+    if task not in ENDLESS:
+        form["autogen"] = False
     if task is Task.EXTRACT:
         form |= {name: fields.FIELDS[name].default for name in _ONLY_SOUND}
     return form
+
+
+def regions() -> list[Region]:
+    """Return every region of a repaint in the order of their starts."""
+    return sorted([region(), *st.session_state[OTHERS]])
+
+
+def region() -> Region:
+    """Return the region that the two numbers hold; the end -1 is the end of the source."""
+    start, end = value("repainting_start"), value("repainting_end")
+    assert isinstance(start, int | float) and isinstance(end, int | float)
+    return float(start), float(end)
+
+
+def set_regions(one: Region, others: Sequence[Region] = ()) -> None:
+    """Put a region into the two numbers and others beside it; only before the numbers are drawn."""
+    st.session_state[key("repainting_start")], st.session_state[key("repainting_end")] = one
+    st.session_state[OTHERS] = [(float(start), float(end)) for start, end in others]
 
 
 def label(name: str) -> str:

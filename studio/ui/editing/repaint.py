@@ -22,7 +22,7 @@ def panel(view: SourceView | None, limits: Limits) -> None:
     """Draw the region and how firmly its surroundings hold it."""
     st.caption(_("A repaint makes one region anew and keeps everything else of the source as it is."))
     repair.panel(view)
-    span.panel(view, limits.duration)
+    span.panel(view, limits.duration, several=True)
     left, right = st.columns(2)
     left.segmented_control(
         choices.label("repaint_mode"),

@@ -95,8 +95,7 @@ def _apply(view: SourceView, lines: list[LyricLine], lyrics: str) -> None:
     except StudioError as error:
         notices.keep(_PLACE, error)
         return
-    st.session_state[choices.key("repainting_start")] = round(line.start, 3)
-    st.session_state[choices.key("repainting_end")] = round(line.end or view.seconds, 3)
+    choices.set_regions((round(line.start, 3), round(line.end or view.seconds, 3)))
     for name in ("caption", "vocal_language"):
         if given := view.settings.get(name):
             st.session_state[fields.key(name)] = fields.FIELDS[name].fit(given)

@@ -1,36 +1,39 @@
-"""What edits came to: the newest batch of the page's tasks, each take beside its source at the same loudness."""
+"""What edits came to: the batches of the page's tasks, each take beside its source at the same loudness."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Sequence
 
 import streamlit as st
 
 from studio.engine.requests import Task
 from studio.errors import StudioError
 from studio.services.sources import SourceView
-from studio.services.views import BatchView
-from studio.ui import batches, deck, jobs, player
+from studio.services.views import BatchView, ModelView
+from studio.ui import deck, player
 from studio.ui.deck import Track
+from studio.ui.editing import choices
+from studio.ui.panels import results
 from studio.ui.region import address
 from studio.ui.runtime import studio
 from studio.ui.text import _, seconds
 
-_LOOKED = 40  # batches looked through
 
-
-def panel(tasks: Collection[Task]) -> None:
-    """Draw the newest batch of `tasks`."""
-    if jobs.making():
-        st.caption(_("A new batch is being made; the takes shown here are in History meanwhile."))
-        return
-    found = [batch for batch in studio().library.batches(limit=_LOOKED) if batch.task in list(tasks) and batch.takes]
-    if found:
-        with st.container(key=f"edited.{found[0].id}"):
-            batches.head(found[0])
-            player.cards(found[0].takes)
-            before_and_after(found[0])
-    st.page_link("pages/history.py", label=_("All takes are in History"), icon=":material/history:")
+def panel(
+    page: str, tasks: Sequence[Task], task: Task, collect: Callable[[], dict[str, object]], model: ModelView | None
+) -> None:
+    """Draw the batches of a page of `tasks`, at which `task` is chosen and whose form is what `collect` gives."""
+    results.panel(
+        results.Line(
+            name=page,
+            tasks=tasks,
+            collect=collect,
+            below=before_and_after,
+            shown="edited",
+            endless=task in choices.ENDLESS,
+        ),
+        model,
+    )
 
 
 def before_and_after(batch: BatchView) -> None:

@@ -25,8 +25,8 @@ _PICKED = "edit.source.take"
 _NEWEST = 24
 
 
-def panel(*, closed: bool = False) -> SourceView | None:
-    """Draw where the source comes from and return what it looks like; `closed` draws it disabled."""
+def panel(page: str, *, closed: bool = False) -> SourceView | None:
+    """Draw where the source of a page comes from and return what it looks like; `closed` draws it disabled."""
     st.file_uploader(
         _("Source Audio"),
         type=list(KINDS),
@@ -41,16 +41,15 @@ def panel(*, closed: bool = False) -> SourceView | None:
     _takes(closed)
     notices.kept(_PLACE)
     view = look()
-    live.panel(view, closed=closed)
+    live.panel(view, page, closed=closed)
     if view is None:
         st.info(_("There is no source yet: upload one, choose a take, or press Send To Src on a take."))
         return None
     words, clear = st.columns([4, 1], vertical_alignment="center")
-    words.caption(
-        _(":material/check: Source: {name} · {time} · {rate} kHz").format(
-            name=plain(view.name), time=seconds(view.seconds), rate=f"{view.sample_rate / 1000:g}"
-        )
+    said = _(":material/check: Source: {name} · {time} · {rate} kHz").format(
+        name=plain(view.name), time=seconds(view.seconds), rate=f"{view.sample_rate / 1000:g}"
     )
+    words.caption(" · ".join([said, *live.dropped(view.lost)]))
     clear.button(_("Remove"), key="edit.source.clear", on_click=_forget, width="stretch")
     return view
 

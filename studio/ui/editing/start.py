@@ -12,6 +12,7 @@ from studio.services.views import StatusView, WorkerState
 from studio.ui import fields, handoff, jobs, notices
 from studio.ui.editing import choices
 from studio.ui.fields import key
+from studio.ui.panels import results
 from studio.ui.runtime import studio
 from studio.ui.text import _
 
@@ -37,7 +38,9 @@ def instruction(task: Task) -> None:
 
 
 def press(task: Task, status: StatusView, limits: Limits, words: str, why_not: str = "") -> None:
-    """Draw the button, and under it what came of the last try."""
+    """Draw AutoGen and the button, and under it what came of the last try."""
+    if task in choices.ENDLESS:
+        results.autogen()
     reason = why_not or _reason(status)
     st.button(
         words,

@@ -1,72 +1,108 @@
-"""The result area: one batch at a time, the way to the others, and the one prepared ahead."""
+"""The result area of a page: one batch at a time, the way to the others, and the one prepared ahead."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
 import streamlit as st
 
-from studio.errors import NotFound, StudioError
+from studio.engine.requests import Task
+from studio.errors import StudioError
 from studio.services.library import Parent
-from studio.services.results import AheadView, Place
-from studio.services.views import JobState, StatusView
-from studio.ui import batches, fields, handoff, jobs, notices, player, radio
+from studio.services.results import AheadView, Place, Results
+from studio.services.views import BatchView, JobState, ModelView
+from studio.ui import batches, handoff, jobs, notices, player, radio
 from studio.ui.fields import key
-from studio.ui.history import particulars
 from studio.ui.runtime import studio
 from studio.ui.text import _, explain, plain
 
-_VIEW = "results.view"  # id of the batch that is looked at; none: the newest
 _ERROR = "results.error"
 
 
-def panel(status: StatusView) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """The batches of a page, one after another."""
+
+    name: str  # before the keys of the page's own widgets
+    tasks: Sequence[Task]
+    collect: Callable[[], dict[str, object]]  # the page's form as it is now
+    below: Callable[[BatchView], None]  # draws what stands under the takes of a batch
+    shown: str = "result"  # before the id in the key of what is drawn of a batch
+    endless: bool = True  # whether AutoGen has a part in what the page does now
+
+    @property
+    def view(self) -> str:
+        """Key of the id of the batch that is looked at; none: the newest."""
+        return f"{self.name}.view"
+
+    @property
+    def results(self) -> Results:
+        """The service for these tasks."""
+        return studio().results.of(self.tasks)
+
+    @property
+    def on(self) -> bool:
+        """Whether the next batch is to be prepared when one is done."""
+        return self.endless and bool(st.session_state[key("autogen")])
+
+
+def panel(line: Line, model: ModelView | None) -> None:
     """Draw the batch being looked at and the ways to its neighbours; never touches the form."""
-    _take_up(status)
-    place = studio().results.place(st.session_state.get(_VIEW))
+    _take_up(line)
+    place = line.results.place(st.session_state.get(line.view))
     if place is None:
         return
-    st.session_state[_VIEW] = place.batch_id  # a batch prepared ahead must not take the place of what is looked at
-    ahead = studio().results.ahead()
-    _ways(place, status)
-    _next_status(ahead, place, status)
-    radio.panel(place.batch_id)
+    st.session_state[line.view] = place.batch_id  # one prepared ahead must not take the place of what is looked at
+    ahead = line.results.ahead()
+    _ways(line, place)
+    _next_status(line, ahead, place)
+    radio.panel(line.name, line.results, place.batch_id, on=line.on)
     if error := st.session_state.pop(_ERROR, None):
         notices.show(error)
     if jobs.making():
         st.caption(_("A new batch is being made; the takes shown here are in History meanwhile."))
     else:
         batch = studio().library.batch(place.batch_id)
-        with st.container(key=f"result.{batch.id}"):
+        with st.container(key=f"{line.shown}.{batch.id}"):
             batches.head(batch)
             player.cards(batch.takes)
             if batch.takes:
-                with st.expander(_("Batch Results & Generation Details")):
-                    particulars.draw(batch)
-            batches.ways_back(batch, status.model)
+                line.below(batch)
+            batches.ways_back(batch, model)
     st.page_link("pages/history.py", label=_("All takes are in History"), icon=":material/history:")
 
 
-def autogen_switched() -> None:
+def autogen() -> None:
+    """Draw AutoGen."""
+    st.checkbox(
+        _("AutoGen"),
+        key=key("autogen"),
+        help=_("When a batch is done, prepare the next one. It gives way to everything you ask for yourself."),
+        on_change=_switched,
+        persist_state="session",
+    )
+
+
+def _switched() -> None:
     """Call off what waits when AutoGen is unticked; a callback."""
     if not st.session_state[key("autogen")]:
         studio().results.stop()
 
 
-def _take_up(status: StatusView) -> None:
+def _take_up(line: Line) -> None:
     """Look at the batch that has just ended, and have the next one prepared when AutoGen is on."""
-    batch_id = jobs.take_finished()
-    if batch_id is None:
+    batch = jobs.take_finished(line.tasks)
+    if batch is None:
         return
-    st.session_state[_VIEW] = batch_id
-    if st.session_state[key("autogen")]:
-        try:
-            _prepare(dict(studio().library.batch(batch_id).form), batch_id, None)
-        except NotFound:
-            return
+    st.session_state[line.view] = batch.id
+    if line.on:
+        _prepare(line, dict(batch.form), batch.id, None)
 
 
-def _prepare(form: dict[str, object], after: str, parents: list[Parent] | None) -> None:
+def _prepare(line: Line, form: dict[str, object], after: str, parents: list[Parent] | None) -> None:
     try:
-        job_id = studio().results.prepare(form, after, parents)
+        job_id = line.results.prepare(form, after, parents)
     except StudioError as error:
         st.session_state[_ERROR] = error
         return
@@ -74,43 +110,43 @@ def _prepare(form: dict[str, object], after: str, parents: list[Parent] | None) 
         jobs.watch(job_id)
 
 
-def _ways(place: Place, status: StatusView) -> None:
+def _ways(line: Line, place: Place) -> None:
     back, middle, forth = st.columns([1, 2, 1], vertical_alignment="center")
     back.button(
         _("◀ Previous"),
-        key="results.previous",
+        key=f"{line.name}.previous",
         disabled=place.previous is None,
         on_click=_look,
-        args=[place.previous],
+        args=[line, place.previous],
         width="stretch",
     )
     middle.markdown(_("**Batch {number} / {total}**").format(number=place.number, total=place.total))
     forth.button(
         _("Next ▶"),
-        key="results.next",
+        key=f"{line.name}.next",
         disabled=place.next is None,
         help=None if place.next else _("This is the newest batch. Tick AutoGen to have another one prepared."),
         on_click=_forward,
-        args=[place.next, status],
+        args=[line, place.next],
         width="stretch",
     )
 
 
-def _look(batch_id: str) -> None:
-    st.session_state[_VIEW] = batch_id
+def _look(line: Line, batch_id: str) -> None:
+    st.session_state[line.view] = batch_id
 
 
-def _forward(batch_id: str, status: StatusView) -> None:
+def _forward(line: Line, batch_id: str) -> None:
     """Look at the next batch; at the newest one have another prepared from the form as it is now."""
-    _look(batch_id)
-    if st.session_state[key("autogen")]:
-        _prepare(fields.collect(status), batch_id, handoff.parents())
+    _look(line, batch_id)
+    if line.on:
+        _prepare(line, line.collect(), batch_id, handoff.parents())
 
 
-def _next_status(ahead: AheadView | None, place: Place, status: StatusView) -> None:
+def _next_status(line: Line, ahead: AheadView | None, place: Place) -> None:
     """Say how the batch prepared ahead is; a failed one can be tried again."""
     if ahead is None:
-        text = _("AutoGen will prepare the next batch when this one is done.") if _on() else ""
+        text = _("AutoGen will prepare the next batch when this one is done.") if line.on else ""
     elif ahead.state == JobState.QUEUED:
         text = _("Next batch: waiting")
     elif ahead.state == JobState.RUNNING:
@@ -121,7 +157,7 @@ def _next_status(ahead: AheadView | None, place: Place, status: StatusView) -> N
         st.error(
             _("The next batch failed: {reason}").format(reason=plain(explain(ahead.error))), icon=":material/error:"
         )
-        st.button(_("Try again"), key="results.retry", on_click=_retry, args=[place.batch_id, status])
+        st.button(_("Try again"), key=f"{line.name}.retry", on_click=_retry, args=[line, place.batch_id])
         return
     else:
         text = _("Next batch: called off")
@@ -129,9 +165,5 @@ def _next_status(ahead: AheadView | None, place: Place, status: StatusView) -> N
         st.caption(text)
 
 
-def _retry(batch_id: str, status: StatusView) -> None:
-    _prepare(fields.collect(status), batch_id, handoff.parents())
-
-
-def _on() -> bool:
-    return bool(st.session_state[key("autogen")])
+def _retry(line: Line, batch_id: str) -> None:
+    _prepare(line, line.collect(), batch_id, handoff.parents())

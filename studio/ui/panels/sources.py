@@ -11,6 +11,7 @@ from studio.ui import fields
 from studio.ui.fields import FORMATTED, key
 from studio.ui.handoff import REFERENCE, SOURCE
 from studio.ui.panels import writing
+from studio.ui.recording import panel as live
 from studio.ui.runtime import studio
 from studio.ui.text import _, plain, seconds
 
@@ -33,6 +34,18 @@ def panel(status: StatusView) -> None:
         with right:
             _source(status)
         _codes(status)
+
+
+def recorder() -> None:
+    """Draw the live recorder of Generate, whose recording becomes reference or source."""
+    upload: Upload | None = st.session_state.get(SOURCE)
+    view = None
+    if upload is not None:
+        try:
+            view = studio().sources.look(upload.key)
+        except StudioError:
+            view = None  # the recorder needs none; whoever uses the source says that it is gone
+    live.panel(view, "results")
 
 
 def reference() -> None:
@@ -156,4 +169,4 @@ def _known(name: str, otherwise: str) -> str:
     upload: Upload | None = st.session_state.get(name)
     if upload is None or (name == REFERENCE and upload.key != st.session_state[key("reference_audio")]):
         return otherwise
-    return f"{plain(upload.name)} · {seconds(upload.seconds)}"
+    return " · ".join([plain(upload.name), seconds(upload.seconds), *live.dropped(upload.lost)])

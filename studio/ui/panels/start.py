@@ -30,13 +30,7 @@ def switches(status: StatusView) -> None:
         )
         checkbox("allow_lm_batch", _("It thinks about several takes at once; off is one after another."), reason=reason)
         checkbox("use_cot_caption", _("It improves the caption for the DiT; your own stays in the box."), reason=reason)
-        st.checkbox(
-            _("AutoGen"),
-            key=key("autogen"),
-            help=_("When a batch is done, prepare the next one. It gives way to everything you ask for yourself."),
-            on_change=results.autogen_switched,
-            persist_state="session",
-        )
+        results.autogen()
 
 
 def generate(status: StatusView, limits: Limits, mode: str) -> None:

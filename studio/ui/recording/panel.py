@@ -15,7 +15,7 @@ from studio.i18n import N_
 from studio.services import recording
 from studio.services.recording import Capture, Samples
 from studio.services.sources import SourceView
-from studio.ui import fields, jobs, notices
+from studio.ui import fields, jobs, notices, radio
 from studio.ui.handoff import REFERENCE, SOURCE
 from studio.ui.recording import metronome
 from studio.ui.runtime import studio
@@ -44,8 +44,11 @@ _TEXTS = {
 }
 
 
-def panel(view: SourceView | None, *, closed: bool = False) -> None:
-    """Draw the recorder; with a source it can be played while one records over it."""
+def panel(view: SourceView | None, page: str, *, closed: bool = False) -> None:
+    """Draw the recorder of a page; with a source it can be played while one records over it.
+
+    Nothing else on the page may redraw by itself meanwhile: the microphone's connection would not outlive it.
+    """
     box = st.expander(_("Record live"), icon=":material/mic:", key=_OPEN, on_change="rerun")
     if not box.open:
         return
@@ -53,10 +56,18 @@ def panel(view: SourceView | None, *, closed: bool = False) -> None:
         if importlib.util.find_spec("streamlit_webrtc") is None:
             st.info(_("Live recording needs a package: pip install -c constraints.txt '.[webrtc]'. Or record above."))
         elif closed or jobs.any_active():
-            # The microphone's connection would not outlive the reruns of a running job's panel.
             st.info(_("The recorder is here again when nothing is being made."))
+        elif radio.on_air(page):
+            st.info(_("The recorder is here again when the radio is off."))
         else:
             _recorder(view)
+
+
+def dropped(lost: int | None) -> list[str]:
+    """Say how many frames of a recording never came; nothing of what is no live recording."""
+    if lost is None:
+        return []
+    return [_("{n} frames were lost and are silent").format(n=lost) if lost else _("no dropped frames")]
 
 
 def _recorder(view: SourceView | None) -> None:
@@ -125,8 +136,7 @@ def _said(level: recording.Level, *, playing: bool) -> str:
             sound += " · " + _("very quiet: is this the right microphone?")
         parts.append(sound)
     if level.seconds:
-        lost = _("{n} frames were lost and are silent").format(n=level.lost)
-        parts.append(lost if level.lost else _("no dropped frames"))
+        parts += dropped(level.lost)
     if level.full:
         parts.append(
             _("the longest recording is {time} s; the rest was not kept").format(time=f"{recording.LONGEST:g}")
@@ -150,9 +160,10 @@ def _keep(target: str) -> None:
     """A callback: make the recording source or reference; a punch-in stands on its take's timeline."""
     notices.forget(_PLACE)
     field = _("Source Audio") if target == SOURCE else _("Reference Audio")
+    lost = _capture().level().lost
     name = f"recording {datetime.now():%Y-%m-%d %H.%M.%S}.wav"
     try:
-        upload = studio().uploads.add(field, name, recording.wav(_placed(_capture().samples())))
+        upload = studio().uploads.add(field, name, recording.wav(_placed(_capture().samples())), lost)
     except StudioError as error:
         notices.keep(_PLACE, error)
         return
