@@ -34,6 +34,7 @@ _PHASES = {
     Phase.DIFFUSION: N_("Diffusion"),
     Phase.DECODING: N_("Decoding"),
     Phase.SAVING: N_("Saving"),
+    Phase.TRAINING: N_("Training a LoRA"),
 }
 _NOTE = ":material/music_note:"
 _READY = {  # kind of a job -> what its end means
@@ -45,6 +46,7 @@ _READY = {  # kind of a job -> what its end means
     "time_lyrics": N_("The lyrics have their times"),
     "replay": N_("The comparison is ready"),
     "mix": N_("The mix is ready"),
+    "train": N_("The LoRA is trained"),
     "": N_("The language model is done"),
 }
 _FAILED = {
@@ -55,7 +57,12 @@ _FAILED = {
     "time_lyrics": N_("The lyrics could not be timed: {reason}"),
     "replay": N_("Making it again failed: {reason}"),
     "mix": N_("The mix failed: {reason}"),
+    "train": N_("The training failed: {reason}"),
     "": N_("The language model failed: {reason}"),
+}
+_CANCELLED = {
+    "train": N_("Training stopped. Everything learnt so far is saved."),
+    "": N_("Cancelled. Your settings are unchanged."),
 }
 _STATES = {
     JobState.QUEUED: N_("Waiting"),
@@ -212,4 +219,4 @@ def _ended() -> None:
         what = _(_FAILED.get(job.kind, _FAILED[""]))
         st.error(what.format(reason=plain(job.error)), icon=":material/error:")
     elif job.state == JobState.CANCELLED:
-        st.info(_("Cancelled. Your settings are unchanged."))
+        st.info(_(_CANCELLED.get(job.kind, _CANCELLED[""])))
