@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import cast
 
@@ -93,13 +93,16 @@ def watch(job_id: str) -> None:
     st.session_state.pop(_ENDED, None)
 
 
-def panel() -> None:
-    """Draw every active job, polling while there is one, and say once how a job ended."""
+def panel(without: Sequence[str] = ()) -> None:
+    """Draw every active job but those of the kinds `without`, which have a place of their own on the page.
+
+    It polls while there is a job, and says once how one ended.
+    """
     active = _active()
     watched = st.session_state.setdefault(_WATCHED, [])
     watched.extend(job.id for job in active if job.id not in watched)
     st.session_state[_WHOLE] = True
-    st.fragment(_draw, run_every=POLL if watched else None)()
+    st.fragment(_draw, run_every=POLL if watched else None)(without)
     _ended()
 
 
@@ -142,7 +145,7 @@ def badge(state: JobState) -> None:
     st.badge(_(_STATES[state]), color=_COLOURS.get(state, "gray"))
 
 
-def _draw() -> None:
+def _draw(without: Sequence[str]) -> None:
     whole = bool(st.session_state.pop(_WHOLE, False))
     active = studio().generation.active()
     waiting = {job.id for job in active}
@@ -156,7 +159,7 @@ def _draw() -> None:
     if not whole and st.session_state.pop(_STALE, False):
         st.rerun()
     for job in active:
-        if job.kind in BACKGROUND:
+        if job.kind in BACKGROUND or job.kind in without:
             continue
         with st.container(border=True, key=f"job.{job.id}"):
             _job(job)

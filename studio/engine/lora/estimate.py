@@ -90,9 +90,9 @@ def latent_channels(checkpoint: Checkpoint) -> int:
 
 
 def _sizes(checkpoint: Checkpoint) -> Mapping[str, int]:
+    file = checkpoint.path / "config.json"
+    config = {} if checkpoint.layout is Layout.DIFFUSERS else read_json(file)
+    sizes = network_configs(config, str(file))[Network.TRANSFORMER]
     if checkpoint.layout is Layout.DIFFUSERS:
-        config = read_json(checkpoint.path / DIT / "config.json")
-    else:
-        file = checkpoint.path / "config.json"
-        config = network_configs(read_json(file), str(file))[Network.TRANSFORMER]
-    return {key: value for key, value in config.items() if isinstance(value, int)}
+        sizes = {**sizes, **read_json(checkpoint.path / DIT / "config.json")}
+    return {key: value for key, value in sizes.items() if isinstance(value, int)}

@@ -19,7 +19,9 @@ DEFAULTS: Mapping[str, str | int | float | bool] = {  # of the page (product.md 
     "keep": 3,
     "checkpointing": False,
     "optimizer": "adamw",
-    "crop_frames": 0,
+    "crop_frames": 0,  # whole songs
+    "ema": 0.0,
+    "validation": 0.0,
 }
 
 

@@ -84,6 +84,7 @@ class Trainings:
         Raises InvalidRequest naming field, rule and value, NotFound, OutOfMemory with the estimate, ModelNotReady
         without a model or without peft, StudioError while another run has the device.
         """
+        self._check_free()
         found = self.tensors(tensors)
         folder = self._place(out, "out")
         wanted = settings_of(form)
@@ -143,7 +144,6 @@ class Trainings:
         return self._place(target, "export_path").exists()
 
     def _submit(self, row: Training, wanted: TrainSettings, tensors: TensorsView, unquantize: bool) -> str:
-        self._check_free()
         model, status = self._models.ready(), self._models.status()
         if self.quantized() and not unquantize:
             kind = status.loaded["quantization"]
