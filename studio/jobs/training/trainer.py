@@ -176,9 +176,6 @@ class Trainer:
 
     def _end(self, row: Training, lease: Lease, state: TrainingState, error: str = "") -> None:
         logger.info("training %s: %s %s", row.id, state.value, error)
-        with self._database.write() as session:
-            stored = session.get_one(Training, row.id)
-            stored.state, stored.error, stored.ended_at = state, error, self._clock()
         if state is TrainingState.COMPLETED:
             with lease.complete({"training_id": row.id, "out": row.out}):
                 pass
@@ -186,6 +183,9 @@ class Trainer:
             lease.cancel()
         else:
             lease.fail(error)
+        with self._database.write() as session:  # after the job, whose state is the one that counts
+            stored = session.get_one(Training, row.id)
+            stored.state, stored.error, stored.ended_at = state, error, self._clock()
 
     def _bring_back(self, training_id: str) -> None:
         """Load again what made room; what goes wrong with it shows in the badge and is no fault of the run."""

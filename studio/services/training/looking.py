@@ -59,8 +59,7 @@ class Looking:
     def _view(self, row: Training, job: Job | None) -> TrainingView:
         state, out = _state(row, job), Path(row.out)
         log = TrainingLog(out) if row.started_at is None else self._read(out)
-        end = row.ended_at if state in _OVER else self._clock()
-        started = row.started_at
+        started, end = row.started_at, row.ended_at or self._clock()
         return TrainingView(
             id=row.id,
             job_id=row.job_id or "",
@@ -75,7 +74,7 @@ class Looking:
             lines=tuple(log.lines)[-LINES:],
             saved=tuple(Path(path) for path in log.saved if Path(path).is_dir()),
             samples=tuple(log.samples),
-            elapsed=(end - started).total_seconds() if started and end else 0.0,
+            elapsed=(end - started).total_seconds() if started else 0.0,
             memory=_memory(row) if state is TrainingState.RUNNING else None,
             resumable=state in (TrainingState.STOPPED, TrainingState.FAILED) and bool(checkpoints(out)),
             error=row.error or (job.error if job and state is TrainingState.FAILED else ""),
