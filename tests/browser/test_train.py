@@ -35,14 +35,18 @@ def press(page: Page, name: str) -> None:
 
 
 def fill(page: Page, label: str, value: str) -> None:
-    field = number(page, label) if label not in ("Output directory", "Tensor directory") else box(page, label)
+    field = (
+        number(page, label)
+        if label not in ("Output directory", "Tensor directory", "Resume checkpoint")
+        else box(page, label)
+    )
     field.fill(value)
     field.press("Enter")
     idle(page)
 
 
 def state(page: Page, word: str) -> Locator:
-    return page.locator("[data-testid=stMarkdownBadge]").filter(has_text=re.compile(f"^{word}$"))
+    return page.locator("[data-testid=stMarkdownBadge]").filter(has_text=word)
 
 
 def said(page: Page, text: str) -> Locator:
@@ -84,7 +88,7 @@ def _settings(page: Page) -> None:
     rank.press("ArrowRight")
     idle(page)
     expect(rank).to_have_value("8")
-    fill(page, "Max Epochs", "40")
+    fill(page, "Max Epochs", "200")
     fill(page, "Save Every N Epochs", "2")
     fill(page, "Gradient Accumulation", "2")
     expect(page.get_by_text("effective batch 2")).to_be_visible()
@@ -97,7 +101,7 @@ def _started(page: Page) -> None:
     expect(said(page, "INT8 weights")).to_be_visible()
     press(page, "Initialize without INT8 and train")
     expect(state(page, "Training a LoRA")).to_be_visible(timeout=LONG)
-    expect(page.get_by_text(re.compile(r"Epoch \d+/40 · step \d+ of 120 · loss .* · elapsed"))).to_be_visible(
+    expect(page.get_by_text(re.compile(r"Epoch \d+/200 · step \d+ of 600 · loss .* · elapsed"))).to_be_visible(
         timeout=LONG
     )
     press(page, "Start Training")
@@ -112,12 +116,12 @@ def _watched(page: Page, server: Server) -> None:
     expect(page.get_by_text("A LoRA is being trained and has the device to itself").first).to_be_visible()
     page.get_by_role("link", name="Train", exact=True).click()
     idle(page)
-    expect(page.get_by_text(re.compile(r"Epoch \d+/40"))).to_be_visible()
-    expect(number(page, "Max Epochs")).to_have_value("40")
+    expect(page.get_by_text(re.compile(r"Epoch \d+/200"))).to_be_visible()
+    expect(number(page, "Max Epochs")).to_have_value("200")
 
 
 def _stopped(page: Page, out: Path) -> None:
-    expect(page.get_by_text(re.compile(r"Epoch ([3-9]|[1-3]\d)/40"))).to_be_visible(timeout=LONG)
+    expect(page.get_by_text(re.compile(r"Epoch ([3-9]|\d\d+)/200"))).to_be_visible(timeout=LONG)
     press(page, "Stop Training")
     expect(state(page, "Stopped")).to_be_visible(timeout=LONG)
     names = {path.name for path in (out / "checkpoints").iterdir()}
@@ -131,9 +135,13 @@ def _stopped(page: Page, out: Path) -> None:
 def _resumed(page: Page, out: Path) -> None:
     press(page, "Start Training")
     expect(said(page, "it holds a run already")).to_be_visible()
-    press(page, "Resume the last run")
+    step = next(path.name for path in (out / "checkpoints").iterdir() if path.name.startswith("step_"))
+    epochs = int(step.removeprefix("step_")) // 3 + 3
+    fill(page, "Max Epochs", str(epochs))
+    fill(page, "Resume checkpoint", f"./lora_output/checkpoints/{step}")
+    press(page, "Start Training")
     expect(state(page, "Completed")).to_be_visible(timeout=2 * LONG)
-    expect(page.get_by_text("Epoch 40/40 · step 120 of 120")).to_be_visible()
+    expect(page.get_by_text(f"Epoch {epochs}/{epochs} · step {3 * epochs} of {3 * epochs}")).to_be_visible()
     assert list((out / "final").rglob("adapter_model.safetensors"))
     picture(page, "train-completed")
 

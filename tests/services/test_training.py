@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,10 +15,9 @@ import torch
 
 from studio.config import Settings
 from studio.errors import InvalidRequest, ModelNotReady, NotFound, OutOfMemory, StudioError
-from studio.jobs.process import birthmark
-from studio.jobs.training import trainer
-from studio.jobs.training.log import EVENTS, WORDS, Point, TrainingLog, thinned
-from studio.jobs.training.process import Child, Order
+from studio.jobs.training import process, trainer
+from studio.jobs.training.log import EVENTS, Point, TrainingLog, thinned
+from studio.jobs.training.process import Order
 from studio.services import Studio, open_studio
 from studio.services.training.presets import DEFAULTS
 from studio.services.training.views import TrainingState, TrainingView
@@ -40,21 +38,16 @@ class School:
         self.steps, self.pause, self.complaint = 400, 0.02, ""
         self.orders: list[Order] = []
 
-    def start(self, order: Order, settings: Settings) -> Child:
-        self.orders.append(order)
-        order.out.mkdir(parents=True, exist_ok=True)
-        command = [sys.executable, str(APPRENTICE), str(order.out), str(self.steps), str(self.pause), self.complaint]
-        with (order.out / EVENTS).open("ab") as events, (order.out / WORDS).open("ab") as words:
-            events.write(b'{"event": "launched"}\n')
-            events.flush()
-            child = subprocess.Popen(command, stdout=events, stderr=words, start_new_session=True)
-        return Child(child.pid, birthmark(child.pid) or "", child)
+    def command(self, order: Order) -> list[str]:
+        if order not in self.orders:
+            self.orders.append(order)
+        return [sys.executable, str(APPRENTICE), str(order.out), str(self.steps), str(self.pause), self.complaint]
 
 
 @pytest.fixture
 def school(monkeypatch: pytest.MonkeyPatch) -> School:
     school = School()
-    monkeypatch.setattr(trainer, "start", school.start)
+    monkeypatch.setattr(process, "command_for", school.command)
     monkeypatch.setattr(trainer, "POLL", 0.02)
     return school
 

@@ -16,6 +16,8 @@ from studio.engine.dataset.files import write_json
 from studio.jobs.process import birthmark, runs
 from studio.jobs.training.log import EVENTS, SETTINGS, WORDS
 
+_started: dict[int, subprocess.Popen[bytes]] = {}  # by this process; dropped, they would warn that they still run
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
@@ -35,12 +37,11 @@ class Child:
 
     pid: int
     mark: str
-    own: subprocess.Popen[bytes] | None = None  # None: another process started it
 
     def lives(self) -> bool:
         """Return whether it still runs."""
-        if self.own is not None:
-            return self.own.poll() is None
+        if (own := _started.get(self.pid)) is not None:
+            own.poll()  # takes note of its end, without which the number stays taken
         return runs(self.pid, self.mark)
 
     def stop(self) -> None:
@@ -63,23 +64,19 @@ def start(order: Order, settings: Settings) -> Child:
     written or the process can't be started, StorageError.
     """
     order.out.mkdir(parents=True, exist_ok=True)
-    config = order.out / SETTINGS
-    write_json(config, dict(order.settings))
-    command = [sys.executable, "-m", "studio", "train", str(order.tensors), "--model", order.model]
-    command += ["--out", str(order.out), "--config", str(config), "--device", order.device]
-    command += ["--resume", order.resume] if order.resume else []
+    write_json(order.out / SETTINGS, dict(order.settings))
     places = {
         "STUDIO_DATA_DIR": str(settings.data_dir),
         "STUDIO_MODELS_DIR": str(settings.models_dir),
         "STUDIO_CHECKPOINTS_DIR": str(settings.checkpoints_dir),
     }
     with (order.out / EVENTS).open("ab") as events, (order.out / WORDS).open("ab") as words:
-        events.write(json.dumps({"event": "launched", "command": command}).encode() + b"\n")
+        events.write(json.dumps({"event": "launched", "command": command_for(order)}).encode() + b"\n")
         events.flush()
         words.write(b"\n")  # what stands below is this process's
         words.flush()
         child = subprocess.Popen(
-            command,
+            command_for(order),
             stdin=subprocess.DEVNULL,
             stdout=events,
             stderr=words,
@@ -87,7 +84,15 @@ def start(order: Order, settings: Settings) -> Child:
             env=environment_with(**places),
             start_new_session=True,
         )
-    return Child(child.pid, birthmark(child.pid) or "", child)
+    _started[child.pid] = child
+    return Child(child.pid, birthmark(child.pid) or "")
+
+
+def command_for(order: Order) -> list[str]:
+    """Return the command line that does an order."""
+    command = [sys.executable, "-m", "studio", "train", str(order.tensors), "--model", order.model]
+    command += ["--out", str(order.out), "--config", str(order.out / SETTINGS), "--device", order.device]
+    return [*command, "--resume", order.resume] if order.resume else command
 
 
 def found(pid: int | None, mark: str) -> Child | None:

@@ -102,5 +102,9 @@ def _line(line: str) -> str:
     """Write an event of the log for people."""
     event = json.loads(line)
     kind = str(event.pop("event", ""))
+    if kind == "step":
+        keys = ("loss", "learning_rate", "grad_norm")
+        where = f"epoch {event['epoch']}/{event['epochs']}  step {event['step']}/{event['steps']}  "
+        return where + "  ".join(f"{name} {_number(event[name])}" for name in keys)
     parts = [f"{name} {_number(value)}" for name, value in event.items() if not isinstance(value, dict | list)]
-    return f"{kind:<10} " + "  ".join(parts)
+    return "  ".join([kind, *parts])
