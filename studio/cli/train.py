@@ -63,9 +63,10 @@ def add_to(commands: Commands[argparse.ArgumentParser]) -> None:
 def run(args: argparse.Namespace) -> int:
     """Train until the end or a signal; 0 either way, for what is there is saved and the last line says which."""
     from studio.engine.checkpoint import resolve
+    from studio.engine.lora.board import Board
     from studio.engine.lora.config import TrainSettings, read_settings, settings_of
     from studio.engine.lora.session import TrainingJob, train
-    from studio.engine.lora.train import checkpoints
+    from studio.engine.lora.train import Event, checkpoints
 
     row = read_settings(args.config) if args.config else {}
     given = {item.name: getattr(args, item.name) for item in fields(TrainSettings)}
@@ -91,5 +92,11 @@ def run(args: argparse.Namespace) -> int:
     asked: list[int] = []
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda received, _frame: asked.append(received))
-    train(job, lambda event: line(**event), lambda: bool(asked))
+    with Board(args.out) as board:
+
+        def tell(event: Event) -> None:
+            line(**event)
+            board.hear(event)
+
+        train(job, tell, lambda: bool(asked))
     return 0

@@ -46,7 +46,7 @@ def fill(page: Page, label: str, value: str) -> None:
 
 
 def state(page: Page, word: str) -> Locator:
-    return page.locator("[data-testid=stMarkdownBadge]").filter(has_text=word)
+    return page.get_by_text(word, exact=True).first
 
 
 def said(page: Page, text: str) -> Locator:

@@ -100,7 +100,7 @@ class Training:
         check_adapter(self.weights)
         folder = self._out / FINAL
         partial = folder.with_name(f".{FINAL}.partial")
-        self._network.save(partial, self.weights, self._model)
+        self._network.save(partial / "adapter", self.weights, self._model)
         replace_folder(partial, folder)
         tell({"event": "saved", "path": str(folder)})
         return Ending.COMPLETED
