@@ -45,6 +45,7 @@ class AdapterKind(StrEnum):
 
     LORA = "lora"  # adds a product of two thin matrices; with a magnitude a row it is DoRA
     LOKR = "lokr"  # adds a Kronecker product
+    LOHA = "loha"  # adds the elementwise product of two such products
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -245,7 +245,7 @@ def test_the_rate_warms_up_and_decays() -> None:
 
 
 def test_settings_come_back_from_json_and_wrong_ones_are_named() -> None:
-    settings = TrainSettings(timesteps=Timesteps.UNIFORM, targets=("q_proj",))
+    settings = TrainSettings(timesteps=Timesteps.UNIFORM, targets=("q_proj",), prompts=("a", "b"))
     assert settings_of(settings.as_row()) == settings
     for row, says in (
         ({"rank": 0}, "rank must be from 1 to 512, got 0"),
@@ -253,6 +253,22 @@ def test_settings_come_back_from_json_and_wrong_ones_are_named() -> None:
         ({"optimizer": "sgd"}, "optimizer must be one of"),
         ({"targets": ["conv"]}, "targets must be some of"),
         ({"ranks": 1}, "training setting must be one of"),
+        ({"adapter": "oft"}, "adapter must be one of lora, lokr, loha"),
+        ({"adapter": None}, "adapter must be one of lora, lokr, loha"),
+        ({"adapter": "lokr", "weight_decompose": True}, "weight_decompose must be off with lokr: peft has it for LoRA"),
+        ({"adapter": "lokr", "use_tucker": True}, "use_tucker must be off: it decomposes convolutions"),
+        ({"adapter": "lokr", "factor": 0}, "factor must be -1 or above 0"),
+        ({"factor": 8}, "factor must be -1 with lora: only LoKr has it"),
+        ({"checkpointing": 1}, "checkpointing must be true or false"),
+        ({"sample_every": 2}, "prompts must hold a caption when sample_every is above 0"),
+        ({"prompts": ["x", " "]}, "prompts must be at most 8 captions, none of them empty"),
     ):
         with pytest.raises(InvalidRequest, match=says):
             settings_of(row)
+
+
+def test_what_is_left_open_is_as_usual_for_the_kind_of_adapter() -> None:
+    lokr = settings_of({"adapter": "lokr", "use_tucker": False, "use_scalar": False})
+    assert (lokr.rank, lokr.alpha, lokr.learning_rate, lokr.factor, lokr.dropout) == (64, 128, 1e-3, -1, 0.0)
+    assert settings_of({"adapter": "lokr", "learning_rate": 0.03}).learning_rate == 0.03
+    assert settings_of({}).learning_rate == 1e-4
