@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, fields
 from enum import StrEnum
 from pathlib import Path
 
-from studio.engine.lora.formats import AdapterKind
+from studio.engine.lora.layers import AdapterKind
 from studio.engine.sampling import is_number
 from studio.errors import InvalidRequest, NotFound
 

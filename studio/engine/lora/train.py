@@ -24,6 +24,7 @@ from studio.engine.lora.config import FREE, Optimizer, TrainSettings
 from studio.engine.lora.examples import Batch, Example, collate, order
 from studio.engine.lora.loss import FlowLoss
 from studio.engine.lora.network import Trainable, is_finite, replace_folder
+from studio.engine.lora.portable import learnt
 from studio.errors import CheckpointError, InvalidRequest
 
 STATE = "training_state.pt"
@@ -258,7 +259,7 @@ def check_adapter(weights: Mapping[str, Tensor]) -> None:
     """Raise CheckpointError when an adapter holds numbers that are none, or changes nothing."""
     if not is_finite(weights):
         raise CheckpointError("the trained weights are not finite; try a lower learning rate")
-    if not any(bool(value.any()) for name, value in weights.items() if ".lora_B." in name):
+    if not learnt(weights):
         raise CheckpointError("the trained weights are all zero: nothing was learnt")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from studio.engine.loader import Components, load_components
 from studio.engine.lora.config import Decay, Optimizer, Timesteps, TrainSettings, settings_of
 from studio.engine.lora.examples import collate, order, read_examples
 from studio.engine.lora.formats import inspect_adapter
+from studio.engine.lora.layers import AdapterKind
 from studio.engine.lora.prepare import Crop, Preparation, encode_sample, prepare
 from studio.engine.lora.session import TrainingJob, train
 from studio.engine.lora.train import STATE, Ending, Event, checkpoints
@@ -161,11 +163,21 @@ def test_every_song_is_heard_once_an_epoch_and_the_order_follows_from_the_seed()
     assert batches != order(lengths, 4, seed=1, epoch=1)
 
 
-@pytest.mark.parametrize("optimizer", [Optimizer.ADAMW, Optimizer.ADAFACTOR])
+@pytest.mark.parametrize(
+    "other",
+    [
+        {},
+        {"optimizer": Optimizer.ADAFACTOR},
+        {"weight_decompose": True},
+        {"adapter": AdapterKind.LOKR},
+        {"adapter": AdapterKind.LOHA, "checkpointing": True},
+    ],
+    ids=str,
+)
 def test_a_run_stopped_twice_and_resumed_equals_one_that_was_not(
-    tmp_path: Path, model: Path, tensors: Path, optimizer: Optimizer
+    tmp_path: Path, model: Path, tensors: Path, other: dict[str, Any]
 ) -> None:
-    settings = replace(SMALL, optimizer=optimizer)
+    settings = replace(SMALL, **other)
     straight: list[Event] = []
     assert train(job(model, tensors, tmp_path / "a", settings), straight.append, never) is Ending.COMPLETED
     parts: list[Event] = []
