@@ -88,7 +88,7 @@ def run(args: argparse.Namespace) -> int:
     if args.resume == "latest":
         found = checkpoints(args.out)
         if not found:
-            raise InvalidRequest("resume", f"name a checkpoint; {args.out} holds none", args.resume)
+            raise InvalidRequest("resume", f"be left out; {args.out} holds no checkpoint yet", args.resume)
         resume = found[-1]
     places = load_settings()
     job = TrainingJob(

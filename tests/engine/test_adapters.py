@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from studio.engine.lora.adapters import Adapters
+from studio.engine.lora.adapters import Adapters, Wanted
 from studio.engine.lora.formats import adapter_hash, inspect_adapter
 from studio.engine.quantize import quantize
 from studio.errors import CheckpointError, InvalidRequest, NotFound, StudioError
@@ -113,6 +113,29 @@ def test_several_adapters_add_up_and_leave_one_by_one(tmp_path: Path, int8: bool
     adapters.set_scale("one", 0.6)
     torch.testing.assert_close(velocity(dit), first, atol=1e-4, rtol=1e-4)
     adapters.unload_all()
+    assert torch.equal(velocity(dit), base)
+
+
+def test_each_job_has_its_own_adapters_on_one_model(tmp_path: Path) -> None:
+    dit = build()
+    base, adapters = velocity(dit), Adapters(dit)
+    one, two = write(tmp_path / "one", tensors(1)), write(tmp_path / "two", tensors(2))
+    wanted = [[Wanted(one)], [Wanted(one, 0.5), Wanted(two, 0.25)], [Wanted(two)], []]
+    results = []
+    for job in wanted:
+        adapters.wear(job)
+        assert [adapter.scale for adapter in adapters.loaded] == [item.scale for item in job]
+        results.append(velocity(dit))
+    assert torch.equal(results[3], base)
+    for job, result in zip(reversed(wanted), reversed(results), strict=True):
+        adapters.wear(job)
+        torch.testing.assert_close(velocity(dit), result, atol=1e-5, rtol=1e-5)
+    adapters.use(False)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(CheckpointError):
+        adapters.wear([Wanted(two), Wanted(tmp_path / "empty")])
+    assert [adapter.path for adapter in adapters.loaded] == [one]
+    assert not adapters.enabled
     assert torch.equal(velocity(dit), base)
 
 

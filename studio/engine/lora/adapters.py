@@ -6,7 +6,7 @@ off therefore restores the model bit by bit.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -38,6 +38,14 @@ class LoadedAdapter:
     sha256: str
     rank: int
     scale: float  # 0 = no effect, 1 = as trained
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """An adapter that a job asks for."""
+
+    path: Path
+    scale: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +137,33 @@ class Adapters:
         """Take every adapter off."""
         for name in list(self._held):
             self.unload(name)
+
+    def wear(self, wanted: Sequence[Wanted]) -> tuple[LoadedAdapter, ...]:
+        """Have exactly these adapters in use, for one job; those that are loaded stay, whatever they are called.
+
+        When one can't be loaded nothing is changed. Raises what `load` raises.
+        """
+        with ExitStack() as failed:
+            known = {held.adapter.sha256: name for name, held in self._held.items()}
+            names = {}
+            for one in wanted:
+                _check_scale(one.scale)
+                info = inspect_adapter(one.path)
+                content, enabled = adapter_hash(info), self._enabled
+                if content not in known:
+                    name = f"{info.name} {content[:8]}" if info.name in self._held else info.name
+                    known[content] = self.load(one.path, name, 0.0).name
+                    failed.callback(self.unload, name)
+                    self._enabled = enabled
+                names[known[content]] = one.scale
+            failed.pop_all()
+        for name in self._held.keys() - names.keys():
+            self.unload(name)
+        for name, scale in names.items():
+            self.set_scale(name, scale)
+        self._enabled = True
+        self._apply()
+        return self.loaded
 
     def fuse(self) -> tuple[LoadedAdapter, ...]:
         """Add the adapters in use to the weights, at their scale, and drop the others; faster, but for good.

@@ -10,6 +10,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from studio.engine.lora.layers import AdapterKind
+from studio.engine.requests import MIN_DURATION
 from studio.engine.sampling import is_number
 from studio.errors import InvalidRequest, NotFound
 
@@ -65,7 +66,7 @@ _RANGES: Mapping[str, tuple[float, float]] = {
     "save_every": (1, 100_000),
     "save_steps": (0, 1_000_000),
     "sample_every": (0, 100_000),
-    "sample_seconds": (1, 120),
+    "sample_seconds": (MIN_DURATION, 120),
     "sample_seed": (0, 2**32 - 1),
     "keep": (1, 1000),
     "crop_frames": (0, 15_000),

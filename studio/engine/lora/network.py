@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from studio.engine.lora.config import TrainSettings
 from studio.engine.lora.examples import Batch
 from studio.engine.lora.fresh import new_config, places
 from studio.engine.lora.portable import WEIGHT, write
+from studio.engine.lora.wrappers import wrappers
 from studio.engine.quantize import is_quantized
 from studio.engine.quiet import quiet
 from studio.errors import InvalidRequest
@@ -66,8 +68,20 @@ class Trainable:
         return result.float()
 
     def use(self, training: bool) -> None:
-        """Switch dropout on or off."""
+        """Switch dropout on or off, and forget the padding of the last batch."""
+        self._heard = None
         self._dit.train(training)
+
+    @contextmanager
+    def bare(self) -> Iterator[None]:
+        """Have the DiT without the adapter inside the block."""
+        for _, wrapper in wrappers(self._dit):
+            wrapper.enable_adapters(False)
+        try:
+            yield
+        finally:
+            for _, wrapper in wrappers(self._dit):
+                wrapper.enable_adapters(True)
 
     def save(self, folder: Path, weights: Mapping[str, Tensor], model: str) -> None:
         """Write the adapter as `portable.write` does."""

@@ -16,7 +16,7 @@ from torch import Tensor
 from studio.engine.checkpoint import resolve
 from studio.engine.dataset.samples import Dataset, Sample
 from studio.engine.engine import Engine
-from studio.engine.loader import Components, load_components
+from studio.engine.loader import Components
 from studio.engine.lora.config import Decay, Optimizer, Timesteps, TrainSettings, settings_of
 from studio.engine.lora.examples import collate, order, read_examples
 from studio.engine.lora.formats import inspect_adapter
@@ -24,44 +24,12 @@ from studio.engine.lora.layers import AdapterKind
 from studio.engine.lora.prepare import Crop, Preparation, encode_sample, prepare
 from studio.engine.lora.session import TrainingJob, train
 from studio.engine.lora.train import STATE, Ending, Event, checkpoints
-from studio.engine.run import Run
 from studio.errors import CheckpointError, InvalidRequest
-from tests.engine.conftest import LATENTS, WIDTH, save
+from tests.engine.conftest import LATENTS, WIDTH
 
 SMALL = TrainSettings(
     rank=2, alpha=4, epochs=3, batch_size=2, accumulation=2, warmup_steps=2, learning_rate=1e-2, ema=0.5, save_every=9
 )
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return save(tmp_path_factory.mktemp("models") / "tiny-turbo", turbo=True)
-
-
-@pytest.fixture(scope="module")
-def parts(model: Path) -> Components:
-    return load_components(resolve(model), device=torch.device("cpu"), dtype=torch.float32, run=Run())
-
-
-@pytest.fixture(scope="module")
-def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
-    folder = tmp_path_factory.mktemp("songs")
-    samples = []
-    for number in range(7):
-        path = folder / f"{number}.wav"
-        noise = np.random.default_rng(number).normal(0, 0.1, (2400 + 480 * number, 2))
-        soundfile.write(path, noise, 2400)
-        said = "x" * number
-        samples.append(Sample(id=f"s{number}", audio_path=str(path), filename=path.name, caption=said, labeled=True))
-    return Dataset(samples=tuple(samples))
-
-
-@pytest.fixture(scope="module")
-def tensors(tmp_path_factory: pytest.TempPathFactory, dataset: Dataset, parts: Components, model: Path) -> Path:
-    folder = tmp_path_factory.mktemp("tensors")
-    result = prepare(dataset, folder, parts, resolve(model).spec.sound, "tiny-turbo", Preparation())
-    assert (result.written, result.skipped, result.faults) == (7, 0, ())
-    return folder
 
 
 def never() -> bool:
@@ -284,3 +252,13 @@ def test_what_is_left_open_is_as_usual_for_the_kind_of_adapter() -> None:
     assert (lokr.rank, lokr.alpha, lokr.learning_rate, lokr.factor, lokr.dropout) == (64, 128, 1e-3, -1, 0.0)
     assert settings_of({"adapter": "lokr", "learning_rate": 0.03}).learning_rate == 0.03
     assert settings_of({}).learning_rate == 1e-4
+
+
+def test_a_run_that_died_before_it_saved_begins_again(tmp_path: Path, model: Path, tensors: Path) -> None:
+    (tmp_path / "checkpoints" / ".step_3.partial").mkdir(parents=True)
+    assert train(job(model, tensors, tmp_path), lambda event: None, after(1)) is Ending.STOPPED
+
+
+def test_checkpoints_come_by_updates_too_and_old_ones_go(tmp_path: Path, model: Path, tensors: Path) -> None:
+    train(job(model, tensors, tmp_path, replace(SMALL, save_steps=2, keep=2)), lambda event: None, never)
+    assert [folder.name for folder in checkpoints(tmp_path)] == ["step_6", "epoch_3"]
