@@ -6,7 +6,7 @@ from studio.ui import jobs, shell
 from studio.ui.guide import TRAINING
 from studio.ui.runtime import studio
 from studio.ui.text import _
-from studio.ui.training import controls, dataset, export, form, progress
+from studio.ui.training import controls, dataset, export, form, progress, samples
 
 shell.open_page("train")
 form.seed()
@@ -23,6 +23,7 @@ with left:
 with right:
     progress.panel(newest)
 
+samples.panel(newest)
 export.panel(newest)
 with st.expander(_("Performance notes"), icon=":material/speed:", key="train.notes"):
     st.markdown("\n".join(f"- {_(note)}" for note in TRAINING))

@@ -78,7 +78,7 @@ def run(args: argparse.Namespace) -> int:
     from studio.engine.lora.board import Board
     from studio.engine.lora.config import TrainSettings, read_settings, settings_of
     from studio.engine.lora.session import TrainingJob, train
-    from studio.engine.lora.train import Event, checkpoints
+    from studio.engine.lora.train import checkpoints
 
     row = read_settings(args.config) if args.config else {}
     given = {item.name: getattr(args, item.name) for item in fields(TrainSettings)}
@@ -106,7 +106,7 @@ def run(args: argparse.Namespace) -> int:
         signal.signal(number, lambda received, _frame: asked.append(received))
     with Board(args.out) as board:
 
-        def tell(event: Event) -> None:
+        def tell(event: dict[str, object]) -> None:
             line(**event)
             board.hear(event)
 

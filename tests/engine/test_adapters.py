@@ -259,7 +259,7 @@ def test_the_hash_follows_the_contents_and_not_the_place(tmp_path: Path) -> None
 def test_the_parent_folder_is_accepted(tmp_path: Path) -> None:
     write(tmp_path / "run" / "final" / "adapter")
     info = inspect_adapter(tmp_path / "run" / "final")
-    assert (info.path, info.name) == (tmp_path / "run" / "final" / "adapter", "final")
+    assert (info.path, info.name) == (tmp_path / "run" / "final" / "adapter", "run")
     write(tmp_path / "many" / "one")
     assert inspect_adapter(tmp_path / "many").name == "one"
     write(tmp_path / "many" / "two")

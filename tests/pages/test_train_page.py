@@ -10,6 +10,7 @@ import torch
 from streamlit.testing.v1 import AppTest
 
 from studio.config import ROOT
+from studio.engine.lora.config import settings_of
 from studio.services import Studio
 from tests.pages.play import texts
 
@@ -119,3 +120,33 @@ def test_a_preset_fills_in_the_settings(studio: Studio) -> None:
     assert app.number_input(key="train.clip_seconds").value == 60
     app.selectbox(key="train.preset").set_value("default").run()
     assert (app.slider(key="train.rank").value, app.number_input(key="train.clip_seconds").value) == (64, 0)
+
+
+def test_lokr_brings_its_own_defaults_and_is_what_is_asked_for(
+    ready: Studio, tensors: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[dict[str, object]] = []
+
+    def start(self: object, tensors: str, out: str, form: dict[str, object], **more: object) -> str:
+        asked.append(form)
+        return "id"
+
+    monkeypatch.setattr(type(ready.training), "start", start)
+    app = page()
+    app.segmented_control(key="train.adapter").set_value("lokr").run()
+    numbers = {
+        name: app.number_input(key=f"train.{name}").value for name in ("learning_rate", "accumulation", "factor")
+    }
+    assert numbers == {"learning_rate": 1e-3, "accumulation": 4, "factor": -1}
+    assert app.number_input(key="train.save_every").value == 50
+    app.number_input(key="train.factor").set_value(8)
+    app.text_area(key="train.prompts").set_value("a calm piano\n\nfast drums").run()
+    app.button(key="train.start").click().run()
+    assert not app.exception
+    wanted = settings_of(asked[0])
+    assert (wanted.adapter, wanted.factor, wanted.dropout) == ("lokr", 8, 0.0)
+    assert wanted.prompts == ("a calm piano", "fast drums")
+    app.segmented_control(key="train.adapter").set_value("lora").run()
+    app.button(key="train.start").click().run()
+    wanted = settings_of(asked[1])
+    assert (wanted.adapter, wanted.factor, wanted.learning_rate) == ("lora", -1, 1e-4)

@@ -88,7 +88,10 @@ def inspect_adapter(path: str | Path) -> AdapterInfo:
     if not given.exists():
         raise NotFound(f"there is no adapter at {given}")
     folder = _adapter_folder(given.parent if given.name in (CONFIG, WEIGHTS, LOKR_WEIGHTS) else given)
-    name = folder.resolve().parent.name if folder.name in _GENERIC else folder.resolve().name
+    told = folder.resolve()
+    while told.name in _GENERIC:
+        told = told.parent
+    name = told.name
     if (folder / CONFIG).is_file():
         return _peft(folder, name)
     return _original(folder, name)

@@ -6,9 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 DEFAULTS: Mapping[str, str | int | float | bool] = {  # of the page (product.md T-04 to T-13)
+    "adapter": "lora",
     "rank": 64,
     "alpha": 128,
     "dropout": 0.1,
+    "factor": -1,
+    "decompose_both": False,
+    "weight_decompose": False,
     "learning_rate": 1e-4,
     "epochs": 500,
     "batch_size": 1,
@@ -22,6 +26,15 @@ DEFAULTS: Mapping[str, str | int | float | bool] = {  # of the page (product.md 
     "crop_frames": 0,  # whole songs
     "ema": 0.0,
     "validation": 0.0,
+}
+
+
+LOKR: Mapping[str, str | int | float | bool] = {  # what differs of LoKr (product.md T-30)
+    "adapter": "lokr",
+    "dropout": 0.0,
+    "learning_rate": 1e-3,
+    "accumulation": 4,
+    "save_every": 50,
 }
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import streamlit as st
 
 from studio.i18n import N_
-from studio.services.training.presets import DEFAULTS, PRESETS, preset_values
+from studio.services.training.presets import DEFAULTS, LOKR, PRESETS, preset_values
 from studio.ui.fields import label
 from studio.ui.text import _
 
@@ -22,6 +22,7 @@ _PRESETS = {
     "12": N_("12 GB"),
     "8": N_("8 GB"),
 }
+_KINDS = {"lora": N_("LoRA"), "lokr": N_("LoKr")}
 _OPTIMIZERS = {"adamw": N_("AdamW"), "adamw8bit": N_("AdamW with 8-bit states"), "adafactor": N_("Adafactor")}
 
 
@@ -49,6 +50,9 @@ _RANGES: Mapping[str, _Range] = {
     "seed": _Range(0, 2**32 - 1, 1, N_("The same seed with the same songs and settings gives the same adapter.")),
     "keep": _Range(1, 1000, 1, N_("Older checkpoints than the newest so many are removed.")),
     "ema": _Range(0.0, 0.9999, 0.001, N_("Decay of a running average that is saved instead; 0 is none."), "%.4f"),
+    "factor": _Range(-1, 512, 1, N_("Size of the smaller block; -1 is near the square root.")),
+    "sample_every": _Range(0, 4000, 1, N_("Epochs between takes of the prompts below; 0 makes none.")),
+    "sample_seconds": _Range(1.0, 120.0, 1.0, N_("Length of each take in seconds."), "%.0f"),
     "validation": _Range(0.0, 0.5, 0.05, N_("Share of the songs that is not trained on but measured.")),
 }
 
@@ -60,14 +64,22 @@ def key(name: str) -> str:
 
 def seed() -> None:
     """Give every setting its value before its widget is drawn."""
-    for name, value in {**DEFAULTS, **PATHS, "clip_seconds": 0, "preset": "default"}.items():
+    own = {"clip_seconds": 0, "preset": "default", "sample_every": 0, "sample_seconds": 10.0, "prompts": ""}
+    for name, value in {**DEFAULTS, **PATHS, **own}.items():
         st.session_state.setdefault(key(name), value)
 
 
 def collect() -> dict[str, object]:
     """Return the settings as the service takes them."""
     values: dict[str, object] = {name: st.session_state[key(name)] for name in DEFAULTS if name != "crop_frames"}
-    return values | {"crop_frames": int(st.session_state[key("clip_seconds")]) * FRAMES}
+    if values["adapter"] == "lokr":
+        values["weight_decompose"] = False  # not drawn for this kind, nor are the others for LoRA
+    else:
+        values |= {"factor": -1, "decompose_both": False}
+    prompts = [line.strip() for line in str(st.session_state[key("prompts")]).splitlines() if line.strip()]
+    samples = {name: st.session_state[key(name)] for name in ("sample_every", "sample_seconds")}
+    clip = int(st.session_state[key("clip_seconds")]) * FRAMES
+    return values | samples | {"prompts": prompts, "crop_frames": clip}
 
 
 def panel() -> None:
@@ -81,9 +93,20 @@ def panel() -> None:
         on_change=_apply_preset,
         persist_state="session",
     )
+    kind = st.segmented_control(
+        _("Kind of adapter"),
+        tuple(_KINDS),
+        key=key("adapter"),
+        format_func=lambda name: _(_KINDS[name]),
+        help=_("LoKr is smaller and learns faster; fewer programs play it."),
+        on_change=_apply_kind,
+        required=True,
+        persist_state="session",
+    )
     for column, name in zip(st.columns(3), ("rank", "alpha", "dropout"), strict=True):
         with column:
             _slider(name)
+    _of_kind(str(kind))
     for row in (("learning_rate", "epochs", "batch_size"), ("accumulation", "save_every", "shift")):
         for column, name in zip(st.columns(3), row, strict=True):
             with column:
@@ -94,6 +117,43 @@ def panel() -> None:
     with second:
         _number("keep")
     _memory()
+    _samples()
+
+
+def _of_kind(kind: str) -> None:
+    if kind == "lokr":
+        factor, both = st.columns([1, 2], vertical_alignment="bottom")
+        with factor:
+            _number("factor")
+        both.checkbox(
+            _("Decompose both blocks"),
+            key=key("decompose_both"),
+            help=_("A smaller adapter still. Tucker, scalar and weight decomposition are not there for LoKr in peft."),
+            persist_state="session",
+        )
+    else:
+        st.checkbox(
+            _("Decompose weights (DoRA)"),
+            key=key("weight_decompose"),
+            help=_("Trains the length of each row apart from its direction; slower, often closer."),
+            persist_state="session",
+        )
+
+
+def _samples() -> None:
+    with st.expander(_("Takes while training")):
+        st.text_area(
+            _("Prompts"),
+            key=key("prompts"),
+            placeholder=_("one caption a line, up to eight"),
+            help=_("Each is played with the same seed by the bare model and by the adapter as it learns."),
+            persist_state="session",
+        )
+        every, length = st.columns(2)
+        with every:
+            _number("sample_every")
+        with length:
+            _number("sample_seconds")
 
 
 def paths() -> None:
@@ -170,9 +230,18 @@ def _slider(name: str) -> None:
     )
 
 
+def _apply_kind() -> None:
+    """Fill in what is usual for the kind; a callback."""
+    chosen = str(st.session_state[key("adapter")])
+    for name, value in LOKR.items():
+        st.session_state[key(name)] = value if chosen == "lokr" else DEFAULTS[name]
+
+
 def _apply_preset() -> None:
-    """Fill in a preset; a callback."""
-    for name, value in preset_values(str(st.session_state[key("preset")])).items():
+    """Fill in a preset, for the kind of adapter that is chosen; a callback."""
+    kind = st.session_state[key("adapter")]
+    values = {**preset_values(str(st.session_state[key("preset")])), **(LOKR if kind == "lokr" else {})}
+    for name, value in values.items():
         if name == "crop_frames":
             st.session_state[key("clip_seconds")] = int(value) // FRAMES
         else:

@@ -38,8 +38,8 @@ def _draw(drawn: TrainingView) -> None:
     view = studio().training.latest()
     if view is None:
         return
-    if (view.id, view.state) != (drawn.id, drawn.state):
-        st.rerun()  # buttons and export depend on it
+    if (view.id, view.state, len(view.samples)) != (drawn.id, drawn.state, len(drawn.samples)):
+        st.rerun()  # buttons, export and the takes depend on it
     words, colour = _STATES[view.state]
     st.badge(_("Stopping: the update is finished and saved") if view.stopping else _(words), color=colour)
     _progress(view)
