@@ -46,7 +46,13 @@ def fill(page: Page, label: str, value: str) -> None:
 
 
 def state(page: Page, word: str) -> Locator:
+    """The state of the run."""
     return page.get_by_text(word, exact=True).first
+
+
+def badge(page: Page, word: str) -> Locator:
+    """The state of the model, in the sidebar."""
+    return page.locator("[data-testid=stSidebar]").get_by_text(word).first
 
 
 def said(page: Page, text: str) -> Locator:
@@ -100,7 +106,7 @@ def _started(page: Page) -> None:
     press(page, "Start Training")
     expect(said(page, "INT8 weights")).to_be_visible()
     press(page, "Initialize without INT8 and train")
-    expect(state(page, "Training a LoRA")).to_be_visible(timeout=LONG)
+    expect(badge(page, "Training a LoRA")).to_be_visible(timeout=LONG)
     expect(page.get_by_text(re.compile(r"Epoch \d+/200 · step \d+ of 600 · loss .* · elapsed"))).to_be_visible(
         timeout=LONG
     )
@@ -128,7 +134,7 @@ def _stopped(page: Page, out: Path) -> None:
     assert any(name.startswith("step_") for name in names)
     assert any(name.startswith("epoch_") for name in names)
     assert not (out / "final").exists()
-    expect(state(page, "Ready")).to_be_visible(timeout=LONG)
+    expect(badge(page, "Ready")).to_be_visible(timeout=LONG)
     expect(page.get_by_text("Quantization: none")).to_be_visible()
 
 
@@ -161,7 +167,7 @@ def _exported(page: Page, out: Path) -> None:
 
 
 def _loaded(page: Page) -> None:
-    expect(state(page, "Ready")).to_be_visible(timeout=LONG)
+    expect(badge(page, "Ready")).to_be_visible(timeout=LONG)
     press(page, "Use it on Generate")
     expect(box(page, "LoRA Path")).to_have_value(re.compile("final_lora$"))
     press(page, "Load LoRA")
