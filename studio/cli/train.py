@@ -1,4 +1,4 @@
-"""`studio train`: a LoRA from prepared songs, with one JSON object a line on stdout."""
+"""`studio train`: an adapter from prepared songs, with one JSON object a line on stdout."""
 
 from __future__ import annotations
 
@@ -27,12 +27,18 @@ _NUMBERS = {
     "condition_dropout": float,
     "ema": float,
     "validation": float,
+    "factor": int,
     "save_every": int,
+    "save_steps": int,
+    "sample_every": int,
+    "sample_seconds": float,
+    "sample_seed": int,
     "keep": int,
     "crop_frames": int,
     "seed": int,
 }
 _CHOICES = {
+    "adapter": ("lora", "lokr", "loha"),
     "attention": ("both", "self", "cross"),
     "optimizer": ("adamw", "adamw8bit", "adafactor"),
     "decay": ("cosine", "linear", "constant"),
@@ -42,7 +48,7 @@ _CHOICES = {
 
 def add_to(commands: Commands[argparse.ArgumentParser]) -> None:
     """Add train to the command line."""
-    parser = commands.add_parser("train", help=_("train a LoRA; Ctrl-C finishes the update and saves"))
+    parser = commands.add_parser("train", help=_("train an adapter; Ctrl-C finishes the update and saves"))
     parser.add_argument("tensors", type=Path, metavar="FOLDER", help=_("what `studio dataset preprocess` wrote"))
     parser.add_argument("--model", required=True, metavar="NAME")
     parser.add_argument("--out", type=Path, required=True, metavar="FOLDER")
@@ -57,12 +63,19 @@ def add_to(commands: Commands[argparse.ArgumentParser]) -> None:
         group.add_argument(f"--{name}", choices=choices)
     group.add_argument("--targets", metavar="a,b", help=_("q_proj, k_proj, v_proj, o_proj, gate_proj and so on"))
     group.add_argument("--checkpointing", action="store_true", default=None, help=_("slower, with less memory"))
+    group.add_argument("--decompose-both", action="store_true", default=None, help=_("LoKr: a smaller adapter"))
+    group.add_argument("--weight-decompose", action="store_true", default=None, help=_("LoRA: as DoRA"))
+    group.add_argument(
+        "--prompt", action="append", dest="prompts", metavar="TEXT", help=_("a take of it while training")
+    )
+    group.add_argument("--sample-lyrics", metavar="TEXT")
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Train until the end or a signal; 0 either way, for what is there is saved and the last line says which."""
     from studio.engine.checkpoint import resolve
+    from studio.engine.lora.board import Board
     from studio.engine.lora.config import TrainSettings, read_settings, settings_of
     from studio.engine.lora.session import TrainingJob, train
     from studio.engine.lora.train import checkpoints
@@ -76,7 +89,7 @@ def run(args: argparse.Namespace) -> int:
     if args.resume == "latest":
         found = checkpoints(args.out)
         if not found:
-            raise InvalidRequest("resume", f"name a checkpoint; {args.out} holds none", args.resume)
+            raise InvalidRequest("resume", f"be left out; {args.out} holds no checkpoint yet", args.resume)
         resume = found[-1]
     places = load_settings()
     job = TrainingJob(
@@ -91,5 +104,11 @@ def run(args: argparse.Namespace) -> int:
     asked: list[int] = []
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda received, _frame: asked.append(received))
-    train(job, lambda event: line(**event), lambda: bool(asked))
+    with Board(args.out) as board:
+
+        def tell(event: dict[str, object]) -> None:
+            line(**event)
+            board.hear(event)
+
+        train(job, tell, lambda: bool(asked))
     return 0

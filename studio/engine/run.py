@@ -20,6 +20,7 @@ class Phase(StrEnum):
     DIFFUSION = "diffusion"
     DECODING = "decoding"
     SAVING = "saving"
+    TRAINING = "training"  # of an adapter, which has the device to itself
 
 
 Listener = Callable[[Phase, int, int], None]

@@ -28,8 +28,10 @@ from studio.jobs.spec import (
     Replay,
     ScoreTake,
     TimeLyrics,
+    Train,
     Write,
 )
+from studio.jobs.training.trainer import Trainer
 from studio.jobs.writing import answer
 from studio.storage.artifacts import ArtifactStore
 from studio.storage.database import Database
@@ -49,7 +51,9 @@ class Handlers:
         database: Database,
         queue: Queue,
         settings: Settings,
+        trainer: Trainer,
     ) -> None:
+        self._trainer = trainer
         self._resident = resident
         self._lm = lm
         self._scoring = Scoring(resident=resident, lm=lm, artifacts=artifacts, database=database, clock=clock)
@@ -81,6 +85,8 @@ class Handlers:
                 self._adapt(payload, lease, run)
             case Mix():
                 self._mix(payload, lease, run)
+            case Train():
+                self._trainer.train(payload, lease, run)
             case ScoreTake():
                 self._scoring.stored(payload, lease, run)
             case Measure() | TimeLyrics() | Replay():

@@ -20,7 +20,7 @@ from studio.storage.times import Clock
 
 FORGET_AFTER = timedelta(days=1)
 LM = "lm"  # the key of `loaded` under which the language model is told
-_BEST_FIRST = (WorkerState.READY, WorkerState.LOADING, WorkerState.FAILED, WorkerState.EMPTY)
+_BEST_FIRST = (WorkerState.READY, WorkerState.LOADING, WorkerState.TRAINING, WorkerState.FAILED, WorkerState.EMPTY)
 
 
 class Presence:
@@ -69,6 +69,10 @@ class Presence:
                 "codebook": spec.codebook if spec.codes else 0,
             }
             self._store()
+
+    def training(self, model: str) -> None:
+        """Tell that nothing is loaded because a training run has the device."""
+        self._tell(WorkerState.TRAINING, model=model)
 
     def failed(self, model: str, error: str) -> None:
         """Tell why the last load failed; nothing is loaded now."""

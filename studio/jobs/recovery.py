@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from studio.jobs.lease import requeue
 from studio.jobs.presence import bury
+from studio.jobs.spec import LASTING
 from studio.storage.artifacts import ArtifactStore
 from studio.storage.database import Database
 from studio.storage.models import Job, Take
@@ -62,9 +63,9 @@ class Recovery:
         return list(session.scalars(query.with_for_update(skip_locked=True)))
 
     def _settle(self, job: Job) -> None:
-        job.losses += 1
+        job.losses += job.kind not in LASTING
         logger.warning("job %s lost its worker %s, loss %d", job.id, job.worker_id, job.losses)
-        if job.cancel_requested:
+        if job.cancel_requested and job.kind not in LASTING:
             self._end(job, JobState.CANCELLED, "")
         elif job.losses >= MAX_LOSSES:
             self._end(job, JobState.FAILED, LOST)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Protocol
 
@@ -102,6 +103,22 @@ class Resident:
         self._presence = presence
         self._factory = factory
         self._engine: MusicEngine | None = None
+        self._setup: Setup | None = None  # what the engine was loaded with
+
+    @property
+    def named(self) -> str:
+        """The name of the checkpoint in memory; empty when there is none."""
+        return "" if self._engine is None else self._engine.spec.name
+
+    @property
+    def quantization(self) -> str:
+        """How the weights of the engine are stored; none without one."""
+        return "none" if self._engine is None else str(self._engine.status().get("quantization", "none"))
+
+    @property
+    def setup(self) -> Mapping[str, object] | None:
+        """What the engine was loaded with, JSON-ready."""
+        return None if self._setup is None else asdict(self._setup)
 
     def require(self, model: str, run: Run) -> MusicEngine:
         """Return the engine of `model`, loading it when another or none is in memory."""
@@ -116,7 +133,8 @@ class Resident:
         """
         self.unload()
         self._presence.loading(model)
-        engine = self._try(model, setup or setup_of(self._settings), run)
+        self._setup = setup or setup_of(self._settings)
+        engine = self._try(model, self._setup, run)
         self._presence.ready(engine.spec, engine.device, engine.dtype, engine.status())
         return engine
 

@@ -93,6 +93,11 @@ class ResidentLm:
             return self._load(wanted, run)
         return self._writer
 
+    @property
+    def wanted(self) -> Mapping[str, object] | None:
+        """Which language model is in memory and how it was asked for, JSON-ready; None without one."""
+        return None if self._wanted is None else asdict(self._wanted)
+
     def load_first(self) -> None:
         """Load the one of the settings, if they name one; raises NotFound when there is none."""
         if not self._settings.lm:

@@ -33,9 +33,11 @@ class JobKind(StrEnum):
     TIME_LYRICS = "time_lyrics"
     REPLAY = "replay"
     MIX = "mix"
+    TRAIN = "train"
 
 
 BACKGROUND = frozenset({JobKind.MEASURE})  # nobody waits for these: they run when nothing else does, and unseen
+LASTING = frozenset({JobKind.TRAIN})  # what does these outlives the worker, so its death is no sign that they caused it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,7 +183,16 @@ class Mix:
     model: str = "mixer"  # what made the take
 
 
-Payload = Generate | Initialize | Write | Encode | Adapt | Measure | TimeLyrics | ScoreTake | Replay | Mix
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Train:
+    """Do a training run, whose row says everything else."""
+
+    kind: ClassVar[JobKind] = JobKind.TRAIN
+
+    training_id: str
+
+
+Payload = Generate | Initialize | Write | Encode | Adapt | Measure | TimeLyrics | ScoreTake | Replay | Mix | Train
 
 
 class _Stored(TypedDict):
@@ -200,7 +211,7 @@ class _Stored(TypedDict):
 
 def pack(payload: Payload) -> Facts:
     """Return the JSON to store for `payload`."""
-    if isinstance(payload, Adapt | Measure | TimeLyrics | ScoreTake | Replay):
+    if isinstance(payload, Adapt | Measure | TimeLyrics | ScoreTake | Replay | Train):
         return asdict(payload)
     if isinstance(payload, Mix):
         parts = [{**asdict(part), "path": str(part.path)} for part in payload.parts]
@@ -232,6 +243,7 @@ def unpack(kind: str, facts: Facts) -> Payload:
         JobKind.GENERATE: _generate,
         JobKind.ADAPT: lambda stored: _adapt(facts),
         JobKind.MIX: lambda stored: _mix(facts),
+        JobKind.TRAIN: lambda stored: Train(training_id=str(facts["training_id"])),
         JobKind.ENCODE: lambda stored: Encode(model=stored["model"], source=Path(stored["source"])),
     }
     stored = cast(_Stored, facts)

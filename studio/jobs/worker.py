@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import signal
 import threading
+from collections.abc import Callable
 from functools import partial
 from types import FrameType
 
@@ -21,6 +22,7 @@ from studio.jobs.queue import Queue
 from studio.jobs.recovery import Recovery
 from studio.jobs.resident import EngineFactory, Resident, load_engine
 from studio.jobs.resident_lm import LmFactory, ResidentLm, load_planner
+from studio.jobs.training.trainer import Trainer
 from studio.storage.artifacts import ArtifactStore
 from studio.storage.database import Database
 from studio.storage.migrate import migrate
@@ -59,8 +61,23 @@ class Worker:
         self._lm = ResidentLm(settings, self._presence, lm_factory)
         self._recovery = Recovery(database, artifacts, clock)
         self._queue = Queue(database, lease_seconds=settings.lease_seconds, clock=clock)
+        self._trainer = Trainer(
+            resident=self._resident,
+            lm=self._lm,
+            presence=self._presence,
+            database=database,
+            settings=settings,
+            clock=clock,
+        )
         self._handlers = Handlers(
-            self._resident, self._lm, artifacts, clock, database=database, queue=self._queue, settings=settings
+            self._resident,
+            self._lm,
+            artifacts,
+            clock,
+            database=database,
+            queue=self._queue,
+            settings=settings,
+            trainer=self._trainer,
         )
         self._stopping = threading.Event()
         self._waking = threading.Event()
@@ -69,8 +86,7 @@ class Worker:
     def run(self) -> None:
         """Load the checkpoint and the language model of the settings, then serve; returns after `stop`."""
         self._heartbeat.start()
-        loads = self._load_first, self._lm.load_first
-        for work in (self._presence.empty, self._recovery.run, self._recovery.sweep, *loads):
+        for work in (self._presence.empty, self._recovery.run, self._recovery.sweep, *self._loads()):
             self._report(outcome(work))
         while not self._stopping.is_set():
             self._report(outcome(self._turn))
@@ -90,6 +106,12 @@ class Worker:
     def wake(self) -> None:
         """Look at the queue now instead of at the next poll."""
         self._waking.set()
+
+    def _loads(self) -> tuple[Callable[[], None], ...]:
+        """A training run that is still going has the device; it loads them when it is over."""
+        held: list[bool] = []
+        self._report(outcome(lambda: held.append(self._trainer.holds_device())))
+        return () if any(held) else (self._load_first, self._lm.load_first)
 
     def _load_first(self) -> None:
         if self._model:

@@ -21,6 +21,7 @@ from studio.storage.times import Clock
 _WHY_NOT = {
     WorkerState.EMPTY: "no model is loaded; initialize one first",
     WorkerState.LOADING: "the model is still being loaded; try again when the badge is green",
+    WorkerState.TRAINING: "a LoRA is being trained and has the device to itself; wait, or stop it on the Train page",
     WorkerState.FAILED: "the model could not be loaded: {error}",
     WorkerState.GONE: "no worker is running; start the studio or `studio worker` again",
 }
@@ -90,7 +91,7 @@ class Models:
     def ready_lm(self) -> LanguageModel:
         """Return the loaded language model; raises ModelNotReady with the reason when there is none."""
         status = self.status()
-        if status.state == WorkerState.GONE:
+        if status.state in (WorkerState.GONE, WorkerState.TRAINING):
             raise ModelNotReady(_WHY_NOT[status.state])
         lm = status.lm
         if lm.ready:

@@ -23,6 +23,7 @@ from studio.services.preflight import Preflight
 from studio.services.results import Results
 from studio.services.sources import Sources
 from studio.services.takes import Takes
+from studio.services.training import Trainings
 from studio.services.uploads import Uploads
 from studio.services.views import LmView, ModelView, StatusView
 from studio.services.writing import Writing
@@ -63,6 +64,9 @@ class Studio:
             database, queue, self._models, self.uploads, user_id=user_id, wake=self._wake, clock=clock
         )
         self.adapters = Adapters(database, queue, self._models, user_id=user_id, wake=self._wake)
+        self.training = Trainings(
+            database, queue, self._models, settings, user_id=user_id, wake=self._wake, clock=clock
+        )
         self.preflight = Preflight(database, self._models)
         self.results = Results(database, self.generation, user_id=user_id)
         self.writing = Writing(database, queue, self._models, artifacts, user_id=user_id, wake=self._wake)

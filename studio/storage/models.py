@@ -14,7 +14,7 @@ from typing import ClassVar
 from sqlalchemy import JSON, BigInteger, Enum, ForeignKey, Index, LargeBinary, MetaData, String, Text, UniqueConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
-from studio.storage.states import JobState, Role, WorkerState
+from studio.storage.states import JobState, Role, TrainingState, WorkerState
 from studio.storage.times import UtcDateTime
 
 # Alembic can alter a constraint only by name, and SQLite gives none of its own.
@@ -324,3 +324,30 @@ class Worker(Base):
     error: Mapped[str] = mapped_column(Text, default="")
     started_at: Mapped[datetime]
     heartbeat_at: Mapped[datetime]
+
+
+class Training(Base):
+    """One training run, done by a process of its own; whether it goes on is said by its job."""
+
+    __tablename__ = "trainings"
+    __table_args__ = (Index(None, "user_id", "created_at", "id"),)
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True, default=new_id)
+    user_id: Mapped[str] = mapped_column(ForeignKey("users.id"))
+    job_id: Mapped[str | None] = mapped_column(ForeignKey("jobs.id"))
+    state: Mapped[TrainingState] = mapped_column(_word(TrainingState))
+    model: Mapped[str] = mapped_column(String(255))
+    device: Mapped[str] = mapped_column(String(64), default="")
+    tensors: Mapped[str] = mapped_column(Text)  # folder
+    out: Mapped[str] = mapped_column(Text)  # folder
+    resume: Mapped[str] = mapped_column(Text, default="")  # the checkpoint it goes on from
+    settings: Mapped[Facts]  # see studio.engine.lora.config
+    resident: Mapped[Facts] = mapped_column(default=dict)  # what is loaded again after it, see studio.jobs.training
+    host: Mapped[str] = mapped_column(String(255), default="")
+    pid: Mapped[int | None]
+    birthmark: Mapped[str] = mapped_column(String(32), default="")  # tells a process from a later one with that pid
+    last: Mapped[Facts] = mapped_column(default=dict)  # the newest event with numbers
+    error: Mapped[str] = mapped_column(Text, default="")
+    created_at: Mapped[datetime]
+    started_at: Mapped[datetime | None]
+    ended_at: Mapped[datetime | None]

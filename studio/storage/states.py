@@ -21,8 +21,19 @@ class WorkerState(StrEnum):
     EMPTY = "empty"  # alive, nothing loaded
     LOADING = "loading"
     READY = "ready"
+    TRAINING = "training"  # alive; the device belongs to a training run
     FAILED = "failed"  # alive, the last load failed
     GONE = "gone"  # no worker has been heard of lately; never stored
+
+
+class TrainingState(StrEnum):
+    """The life of a training run."""
+
+    WAITING = "waiting"  # for the worker
+    RUNNING = "running"
+    COMPLETED = "completed"
+    STOPPED = "stopped"  # everything learnt is saved
+    FAILED = "failed"
 
 
 class Role(StrEnum):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import cast
 
@@ -35,6 +35,7 @@ _PHASES = {
     Phase.DIFFUSION: N_("Diffusion"),
     Phase.DECODING: N_("Decoding"),
     Phase.SAVING: N_("Saving"),
+    Phase.TRAINING: N_("Training a LoRA"),
 }
 _NOTE = ":material/music_note:"
 _READY = {  # kind of a job -> what its end means
@@ -46,6 +47,7 @@ _READY = {  # kind of a job -> what its end means
     "time_lyrics": N_("The lyrics have their times"),
     "replay": N_("The comparison is ready"),
     "mix": N_("The mix is ready"),
+    "train": N_("The LoRA is trained"),
     "": N_("The language model is done"),
 }
 _FAILED = {
@@ -56,7 +58,12 @@ _FAILED = {
     "time_lyrics": N_("The lyrics could not be timed: {reason}"),
     "replay": N_("Making it again failed: {reason}"),
     "mix": N_("The mix failed: {reason}"),
+    "train": N_("The training failed: {reason}"),
     "": N_("The language model failed: {reason}"),
+}
+_CANCELLED = {
+    "train": N_("Training stopped. Everything learnt so far is saved."),
+    "": N_("Cancelled. Your settings are unchanged."),
 }
 _STATES = {
     JobState.QUEUED: N_("Waiting"),
@@ -87,13 +94,16 @@ def watch(job_id: str) -> None:
     st.session_state.pop(_ENDED, None)
 
 
-def panel() -> None:
-    """Draw every active job, polling while there is one, and say once how a job ended."""
+def panel(without: Sequence[str] = ()) -> None:
+    """Draw every active job but those of the kinds `without`, which have a place of their own on the page.
+
+    It polls while there is a job, and says once how one ended.
+    """
     active = _active()
     watched = st.session_state.setdefault(_WATCHED, [])
     watched.extend(job.id for job in active if job.id not in watched)
     st.session_state[_WHOLE] = True
-    st.fragment(_draw, run_every=POLL if watched else None)()
+    st.fragment(_draw, run_every=POLL if watched else None)(without)
     _ended()
 
 
@@ -146,7 +156,7 @@ def badge(state: JobState) -> None:
     st.badge(_(_STATES[state]), color=_COLOURS.get(state, "gray"))
 
 
-def _draw() -> None:
+def _draw(without: Sequence[str]) -> None:
     whole = bool(st.session_state.pop(_WHOLE, False))
     active = studio().generation.active()
     waiting = {job.id for job in active}
@@ -160,7 +170,7 @@ def _draw() -> None:
     if not whole and st.session_state.pop(_STALE, False):
         st.rerun()
     for job in active:
-        if job.kind in BACKGROUND:
+        if job.kind in BACKGROUND or job.kind in without:
             continue
         with st.container(border=True, key=f"job.{job.id}"):
             _job(job)
@@ -225,4 +235,4 @@ def _ended() -> None:
         what = _(_FAILED.get(job.kind, _FAILED[""]))
         st.error(what.format(reason=plain(explain(job.error))), icon=":material/error:")
     elif job.state == JobState.CANCELLED:
-        st.info(_("Cancelled. Your settings are unchanged."))
+        st.info(_(_CANCELLED.get(job.kind, _CANCELLED[""])))

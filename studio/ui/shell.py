@@ -20,21 +20,25 @@ PAGES = {  # name -> (script, menu label, title)
     "edit": ("pages/edit.py", N_("Edit & Repaint"), N_("Edit & Repaint")),
     "stems": ("pages/stems.py", N_("Stems"), N_("Stems")),
     "history": ("pages/history.py", N_("History"), N_("History")),
+    "train": ("pages/train.py", N_("Train"), N_("Train")),
     "take": ("pages/take.py", "", N_("Take")),  # not in the menu: links lead to it
 }
 _LOOKS: Mapping[WorkerState, tuple[Colour, str]] = {
     WorkerState.READY: ("green", ":material/check_circle:"),
     WorkerState.LOADING: ("orange", ":material/hourglass_top:"),
+    WorkerState.TRAINING: ("orange", ":material/school:"),
     WorkerState.EMPTY: ("gray", ":material/circle:"),
     WorkerState.FAILED: ("red", ":material/error:"),
     WorkerState.GONE: ("red", ":material/error:"),
 }
+_PASSING = (WorkerState.LOADING, WorkerState.TRAINING)  # states that end by themselves
 _LM_STATES = {"": N_("off"), "loading": N_("loading"), "failed": N_("failed to load")}
 _LANGUAGE = "shell.language"
 ICON = str(ROOT / "static" / "icon.png")
 _WORDS = {
     WorkerState.READY: N_("Ready"),
     WorkerState.LOADING: N_("Loading the model"),
+    WorkerState.TRAINING: N_("Training a LoRA"),
     WorkerState.EMPTY: N_("No model loaded"),
     WorkerState.FAILED: N_("Model failed to load"),
     WorkerState.GONE: N_("No worker is running"),
@@ -59,7 +63,7 @@ def open_page(name: str) -> StatusView:
                 continue
             st.page_link(script, label=f"**{_(entry)}**" if other == name else _(entry))
         st.divider()
-        st.fragment(_badge, run_every=1.0 if status.state == WorkerState.LOADING else None)(status)
+        st.fragment(_badge, run_every=1.0 if status.state in _PASSING else None)(status)
         _language()
         guide(name)
     st.title(title, anchor=False)

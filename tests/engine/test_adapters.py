@@ -12,8 +12,8 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from studio.engine.lora.adapters import Adapters
-from studio.engine.lora.formats import AdapterKind, adapter_hash, inspect_adapter
+from studio.engine.lora.adapters import Adapters, Wanted
+from studio.engine.lora.formats import adapter_hash, inspect_adapter
 from studio.engine.quantize import quantize
 from studio.errors import CheckpointError, InvalidRequest, NotFound, StudioError
 from tests.engine.test_quantize import build, error, velocity
@@ -113,6 +113,29 @@ def test_several_adapters_add_up_and_leave_one_by_one(tmp_path: Path, int8: bool
     adapters.set_scale("one", 0.6)
     torch.testing.assert_close(velocity(dit), first, atol=1e-4, rtol=1e-4)
     adapters.unload_all()
+    assert torch.equal(velocity(dit), base)
+
+
+def test_each_job_has_its_own_adapters_on_one_model(tmp_path: Path) -> None:
+    dit = build()
+    base, adapters = velocity(dit), Adapters(dit)
+    one, two = write(tmp_path / "one", tensors(1)), write(tmp_path / "two", tensors(2))
+    wanted = [[Wanted(one)], [Wanted(one, 0.5), Wanted(two, 0.25)], [Wanted(two)], []]
+    results = []
+    for job in wanted:
+        adapters.wear(job)
+        assert [adapter.scale for adapter in adapters.loaded] == [item.scale for item in job]
+        results.append(velocity(dit))
+    assert torch.equal(results[3], base)
+    for job, result in zip(reversed(wanted), reversed(results), strict=True):
+        adapters.wear(job)
+        torch.testing.assert_close(velocity(dit), result, atol=1e-5, rtol=1e-5)
+    adapters.use(False)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(CheckpointError):
+        adapters.wear([Wanted(two), Wanted(tmp_path / "empty")])
+    assert [adapter.path for adapter in adapters.loaded] == [one]
+    assert not adapters.enabled
     assert torch.equal(velocity(dit), base)
 
 
@@ -236,19 +259,12 @@ def test_the_hash_follows_the_contents_and_not_the_place(tmp_path: Path) -> None
 def test_the_parent_folder_is_accepted(tmp_path: Path) -> None:
     write(tmp_path / "run" / "final" / "adapter")
     info = inspect_adapter(tmp_path / "run" / "final")
-    assert (info.path, info.name) == (tmp_path / "run" / "final" / "adapter", "final")
+    assert (info.path, info.name) == (tmp_path / "run" / "final" / "adapter", "run")
     write(tmp_path / "many" / "one")
     assert inspect_adapter(tmp_path / "many").name == "one"
     write(tmp_path / "many" / "two")
     with pytest.raises(CheckpointError, match="holds 2 adapters, choose one of them: one, two"):
         inspect_adapter(tmp_path / "many")
-
-
-def test_lokr_is_recognised_and_refused(tmp_path: Path) -> None:
-    save_file({"lycoris_layers_0_cross_attn_k_proj.lokr_w1": torch.ones(2, 2)}, tmp_path / "lokr_weights.safetensors")
-    assert inspect_adapter(tmp_path).kind is AdapterKind.LOKR
-    with pytest.raises(CheckpointError, match="is a LoKr adapter"):
-        Adapters(build()).load(tmp_path)
 
 
 def without(name: str) -> Callable[[], dict[str, Tensor]]:
@@ -272,7 +288,7 @@ KEY = "layers.0.cross_attn.k_proj.lora_B.weight"
         (lambda: tensors(prefix=f"{PREFIX}text."), {}, "no linear layer text.layers.0.cross_attn.k_proj"),
         (replaced("layers.0.cross_attn.k_proj.alpha", torch.ones(1)), {}, "k_proj.alpha is no part of a LoRA"),
         (dict, {}, "holds no tensors"),
-        (tensors, {"peft_type": "LOHA"}, "peft_type must be LORA, got 'LOHA'"),
+        (tensors, {"peft_type": "OFT"}, "peft_type must be LORA or LOKR or LOHA, got 'OFT'"),
         (tensors, {"bias": "all"}, "bias must be 'none', got 'all'"),
         (tensors, {"modules_to_save": ["norm_out"]}, "modules_to_save is not supported"),
         (tensors, {"lora_alpha": "8"}, "lora_alpha must be a number above 0, got '8'"),

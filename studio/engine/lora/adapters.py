@@ -6,7 +6,7 @@ off therefore restores the model bit by bit.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,7 +17,9 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from studio.engine.convert import Network, original_name
-from studio.engine.lora.formats import WEIGHTS, AdaptedLayer, AdapterInfo, AdapterKind, adapter_hash, inspect_adapter
+from studio.engine.lora.formats import AdapterInfo, adapter_hash, inspect_adapter
+from studio.engine.lora.layers import AdaptedLayer
+from studio.engine.lora.wrappers import peft_config, peft_name, take_off, wrappers
 from studio.engine.quantize import is_quantized
 from studio.engine.sampling import is_number
 from studio.engine.setup import Quantization
@@ -25,14 +27,6 @@ from studio.errors import CheckpointError, InvalidRequest, NotFound
 
 if TYPE_CHECKING:  # take eight seconds to import; `load` does
     from diffusers.models.transformers.ace_step_transformer import AceStepTransformer1DModel
-    from peft import LoraConfig
-    from peft.tuners.lora.layer import Linear as LoraLinear
-
-_PEFT_NAMES = {
-    "lora_A": "lora_A.weight",
-    "lora_B": "lora_B.weight",
-    "lora_magnitude_vector": "lora_magnitude_vector",  # peft reads this part in its older form only
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +38,14 @@ class LoadedAdapter:
     sha256: str
     rank: int
     scale: float  # 0 = no effect, 1 = as trained
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """An adapter that a job asks for."""
+
+    path: Path
+    scale: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +90,6 @@ class Adapters:
         """
         _check_scale(scale)
         info = inspect_adapter(path)
-        if info.kind is AdapterKind.LOKR:
-            raise CheckpointError(f"{info.path} is a LoKr adapter; this engine uses LoRA and DoRA adapters only")
         name = name or info.name
         if name in self._held:
             raise InvalidRequest("adapter", f"have a new name; {', '.join(self._held)} are loaded", name)
@@ -125,12 +125,9 @@ class Adapters:
         held = self._find(name)
         del self._held[name]
         self._apply()
-        still = {layer for other in self._held.values() for layer in other.layers}
-        for path, wrapper in self._wrappers():
-            if path in held.layers:
-                wrapper.delete_adapter(held.slot)
-                if path not in still:
-                    self._replace(path, wrapper.get_base_layer())
+        wrapped = {path for path, _ in wrappers(self._dit)}
+        for path in wrapped & set(held.layers):
+            take_off(self._dit, path, held.slot)
         configs = getattr(self._dit, "peft_config", {})
         configs.pop(held.slot, None)
         if not configs and hasattr(self._dit, "peft_config"):
@@ -140,6 +137,33 @@ class Adapters:
         """Take every adapter off."""
         for name in list(self._held):
             self.unload(name)
+
+    def wear(self, wanted: Sequence[Wanted]) -> tuple[LoadedAdapter, ...]:
+        """Have exactly these adapters in use, for one job; those that are loaded stay, whatever they are called.
+
+        When one can't be loaded nothing is changed. Raises what `load` raises.
+        """
+        with ExitStack() as failed:
+            known = {held.adapter.sha256: name for name, held in self._held.items()}
+            names = {}
+            for one in wanted:
+                _check_scale(one.scale)
+                info = inspect_adapter(one.path)
+                content, enabled = adapter_hash(info), self._enabled
+                if content not in known:
+                    name = f"{info.name} {content[:8]}" if info.name in self._held else info.name
+                    known[content] = self.load(one.path, name, 0.0).name
+                    failed.callback(self.unload, name)
+                    self._enabled = enabled
+                names[known[content]] = one.scale
+            failed.pop_all()
+        for name in self._held.keys() - names.keys():
+            self.unload(name)
+        for name, scale in names.items():
+            self.set_scale(name, scale)
+        self._enabled = True
+        self._apply()
+        return self.loaded
 
     def fuse(self) -> tuple[LoadedAdapter, ...]:
         """Add the adapters in use to the weights, at their scale, and drop the others; faster, but for good.
@@ -157,7 +181,7 @@ class Adapters:
             raise InvalidRequest("adapters", "be loaded and in use to be fused", [])
         slots = [held.slot for held in active]
         self._check_finite(slots)
-        for _, wrapper in self._wrappers():
+        for _, wrapper in wrappers(self._dit):
             wrapper.merge(adapter_names=[slot for slot in slots if slot in wrapper.scaling])
         fused = tuple(held.adapter for held in active)
         self._fused.extend(fused)
@@ -181,18 +205,20 @@ class Adapters:
 
     def _places(self, info: AdapterInfo) -> dict[str, AdaptedLayer]:
         """The adapter's layers by their name in this model; published adapters use the original names."""
-        inner = {name: wrapper.get_base_layer() for name, wrapper in self._wrappers()}
+        inner = {name: wrapper.get_base_layer() for name, wrapper in wrappers(self._dit)}
         modules = dict(self._dit.named_modules()) | inner
         known = {name: layer for name, layer in modules.items() if isinstance(layer, nn.Linear)}
         ours = {_original(name): name for name in known} | {name: name for name in known}
+        if info.original:
+            ours = {name.replace(".", "_"): place for name, place in ours.items()}
         places: dict[str, AdaptedLayer] = {}
         for name, layer in info.layers.items():
             if name not in ours:
-                raise CheckpointError(f"{info.path / WEIGHTS}: this model has no linear layer {name}")
+                raise CheckpointError(f"{info.weights}: this model has no linear layer {name}")
             linear = known[ours[name]]
             wanted, got = [linear.out_features, linear.in_features], [layer.outputs, layer.inputs]
             if wanted != got:
-                raise CheckpointError(f"{info.path / WEIGHTS}: {name} must be for {wanted} weights, got {got}")
+                raise CheckpointError(f"{info.weights}: {name} must be for {wanted} weights, got {got}")
             places[ours[name]] = layer
         return places
 
@@ -203,12 +229,13 @@ class Adapters:
             from peft import inject_adapter_in_model, set_peft_model_state_dict
 
             try:
-                inject_adapter_in_model(_config(info, places), self._dit, slot, low_cpu_mem_usage=True)
-                stored = load_file(info.path / WEIGHTS)
+                inject_adapter_in_model(peft_config(info, places), self._dit, slot, low_cpu_mem_usage=True)
+                stored = load_file(info.weights)
                 weights = self._weights(stored, places)
                 outcome = set_peft_model_state_dict(self._dit, weights, slot, low_cpu_mem_usage=True)
             except (ValueError, TypeError, RuntimeError, ImportError) as error:
-                raise CheckpointError(f"{info.path} can't be used on this model: {error}") from error
+                first = str(error).splitlines()[:2][-1].strip()  # torch heads a list of all that don't fit
+                raise CheckpointError(f"{info.path} can't be used on this model: {first}") from error
         unplaced = outcome.unexpected_keys  # type: ignore[attr-defined]  # annotated as the function namedtuple
         if unplaced:
             raise CheckpointError(f"{info.path}: peft has no place for {unplaced[0]}")
@@ -218,7 +245,7 @@ class Adapters:
         """The tensors under peft's names for this model, in its number type and place."""
         own = next(self._dit.parameters())
         return {
-            f"base_model.model.{place}.{_PEFT_NAMES[part]}": stored[key].to(own.device, own.dtype)
+            peft_name(place, part): stored[key].to(own.device, own.dtype)
             for place, layer in places.items()
             for part, key in layer.tensors.items()
         }
@@ -227,44 +254,17 @@ class Adapters:
         """Tell every wrapper which adapters count; one at scale 0 doesn't, so it costs nothing and changes no bit."""
         scales = {held.slot: held.adapter.scale for held in self._held.values()}
         active = [slot for slot, scale in scales.items() if self._enabled and scale > 0]
-        for _, wrapper in self._wrappers():
+        for _, wrapper in wrappers(self._dit):
             for slot, scale in scales.items():
                 wrapper.set_scale(slot, scale)
             wrapper.enable_adapters(bool(active))
             wrapper.set_adapter(active, inference_mode=True)
 
-    def _wrappers(self) -> Iterator[tuple[str, LoraLinear]]:
-        from peft.tuners.lora.layer import Linear as LoraLinear
-
-        found = [(name, module) for name, module in self._dit.named_modules() if isinstance(module, LoraLinear)]
-        yield from found
-
-    def _replace(self, path: str, layer: nn.Module) -> None:
-        parent, _, leaf = path.rpartition(".")
-        setattr(self._dit.get_submodule(parent), leaf, layer)
-
     def _check_finite(self, slots: list[str]) -> None:
-        for path, wrapper in self._wrappers():
+        for path, wrapper in wrappers(self._dit):
             for slot in slots:
                 if slot in wrapper.scaling and not torch.isfinite(wrapper.get_delta_weight(slot)).all():
                     raise CheckpointError(f"the adapters' weights for {path} are not finite and can't be fused")
-
-
-def _config(info: AdapterInfo, places: Mapping[str, AdaptedLayer]) -> LoraConfig:
-    """One exact entry a layer: peft's own matching by the ends of names would adapt layers the file says nothing of."""
-    from peft import LoraConfig
-
-    return LoraConfig(
-        r=info.rank,
-        lora_alpha=1,
-        target_modules=list(places),
-        rank_pattern={place: layer.rank for place, layer in places.items()},
-        alpha_pattern={place: layer.alpha for place, layer in places.items()},
-        use_rslora=info.rank_stabilized,
-        use_dora=info.dora,
-        lora_dropout=0.0,
-        inference_mode=True,
-    )
 
 
 def _original(name: str) -> str:

@@ -6,16 +6,16 @@ Names, shapes and JSON only, so pages and services can check a folder without to
 from __future__ import annotations
 
 import hashlib
-import json
-import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from enum import StrEnum
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 
+from studio.engine.lora import lycoris
+from studio.engine.lora.layers import AdaptedLayer, AdapterKind, Stored, number
+from studio.engine.lora.lycoris import Factors
 from studio.engine.model_spec import read_json
 from studio.errors import CheckpointError, InvalidRequest, NotFound
 
@@ -23,8 +23,14 @@ CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 LOKR_WEIGHTS = "lokr_weights.safetensors"
 _GENERIC = ("adapter", "final")  # folder names training uses for every adapter; the parent's says more
 # Who saved the file decides what stands before the DiT's own names: PEFT, PEFT on the whole model, other runtimes.
-_PREFIXES = ("base_model.model.", "diffusion_model.", "transformer.", "decoder.")
-_TENSOR = re.compile(r"(?P<layer>.+)\.(?P<part>lora_A|lora_B|lora_magnitude_vector)(\.default)?(\.weight)?")
+_PREFIXES = ("base_model.model.", "diffusion_model.", "transformer.", "decoder.", "lycoris_")
+_PARTS: Mapping[AdapterKind, str] = {
+    AdapterKind.LORA: "lora_A|lora_B|lora_magnitude_vector",
+    AdapterKind.LOKR: "lokr_w1|lokr_w1_a|lokr_w1_b|lokr_w2|lokr_w2_a|lokr_w2_b",
+    AdapterKind.LOHA: "hada_w1_a|hada_w1_b|hada_w2_a|hada_w2_b",
+}
+_ORIGINAL_PARTS = f"{_PARTS[AdapterKind.LOKR]}|alpha|dora_scale"
+_NAMES = {AdapterKind.LORA: "LoRA", AdapterKind.LOKR: "LoKr", AdapterKind.LOHA: "LoHa"}
 _FLOATING = ("F64", "F32", "F16", "BF16")
 _UNSUPPORTED = (  # fields of adapter_config.json that change what an adapter computes in ways this engine doesn't
     "modules_to_save",
@@ -40,24 +46,6 @@ _UNSUPPORTED = (  # fields of adapter_config.json that change what an adapter co
 )
 
 
-class AdapterKind(StrEnum):
-    """How an adapter changes a layer."""
-
-    LORA = "lora"  # adds a product of two thin matrices; with a magnitude a row it is DoRA
-    LOKR = "lokr"  # adds a Kronecker product
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AdaptedLayer:
-    """What an adapter holds for one linear layer; the shapes are those in the file."""
-
-    rank: int
-    alpha: float  # the layer's output is changed by alpha / rank, or alpha / sqrt(rank) when rank-stabilised
-    inputs: int
-    outputs: int
-    tensors: Mapping[str, str]  # key in the file by part: "lora_A", "lora_B", "lora_magnitude_vector"
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AdapterInfo:
     """One adapter folder that was read."""
@@ -65,14 +53,21 @@ class AdapterInfo:
     name: str
     path: Path  # the folder with the weights
     kind: AdapterKind
-    layers: Mapping[str, AdaptedLayer]  # by the name the file gives them; empty for LoKr
+    layers: Mapping[str, AdaptedLayer]  # by the name the file gives them; LyCORIS writes _ for every dot
     rank_stabilized: bool = False
     dora: bool = False
+    factors: Factors = field(default_factory=Factors)  # of LoKr
+    original: bool = False  # the original's file of LyCORIS' LoKr
+
+    @property
+    def weights(self) -> Path:
+        """The file with the tensors."""
+        return self.path / (LOKR_WEIGHTS if self.original else WEIGHTS)
 
     @property
     def files(self) -> tuple[Path, ...]:
         """The files that make this adapter."""
-        names = (LOKR_WEIGHTS,) if self.kind is AdapterKind.LOKR else (CONFIG, WEIGHTS)
+        names = (LOKR_WEIGHTS,) if self.original else (CONFIG, WEIGHTS)
         return tuple(self.path / name for name in names)
 
     @property
@@ -93,10 +88,13 @@ def inspect_adapter(path: str | Path) -> AdapterInfo:
     if not given.exists():
         raise NotFound(f"there is no adapter at {given}")
     folder = _adapter_folder(given.parent if given.name in (CONFIG, WEIGHTS, LOKR_WEIGHTS) else given)
-    name = folder.resolve().parent.name if folder.name in _GENERIC else folder.resolve().name
+    told = folder.resolve()
+    while told.name in _GENERIC:
+        told = told.parent
+    name = told.name
     if (folder / CONFIG).is_file():
-        return _lora(folder, name)
-    return AdapterInfo(name=name, path=folder, kind=AdapterKind.LOKR, layers={})
+        return _peft(folder, name)
+    return _original(folder, name)
 
 
 def adapter_hash(info: AdapterInfo) -> str:
@@ -127,60 +125,81 @@ def _holds_adapter(folder: Path) -> bool:
     return (folder / CONFIG).is_file() or (folder / LOKR_WEIGHTS).is_file()
 
 
-def _lora(folder: Path, name: str) -> AdapterInfo:
+def _peft(folder: Path, name: str) -> AdapterInfo:
     config = read_json(folder / CONFIG)
-    _check_config(config, folder / CONFIG)
-    parts = _parts(folder / WEIGHTS)
+    kind = _check_config(config, folder / CONFIG)
+    _, parts = _stored(folder / WEIGHTS, _PARTS[kind], _NAMES[kind])
     dora = config.get("use_dora") is True
+    layers = {
+        layer: _layer(layer, tensors, config, dora, folder)
+        if kind is AdapterKind.LORA
+        else lycoris.layer(kind, layer, tensors, config, folder / CONFIG, folder / WEIGHTS)
+        for layer, tensors in sorted(parts.items())
+    }
     return AdapterInfo(
         name=name,
         path=folder,
-        kind=AdapterKind.LORA,
-        layers={layer: _layer(layer, tensors, config, dora, folder) for layer, tensors in sorted(parts.items())},
+        kind=kind,
+        layers=layers,
         rank_stabilized=config.get("use_rslora") is True,
         dora=dora,
+        factors=lycoris.factors(config, folder / CONFIG) if kind is AdapterKind.LOKR else Factors(),
     )
 
 
-def _check_config(config: Mapping[str, object], file: Path) -> None:
-    if str(config.get("peft_type")).upper() != "LORA":
-        raise CheckpointError(f"{file}: peft_type must be LORA, got {config.get('peft_type')!r}")
+def _original(folder: Path, name: str) -> AdapterInfo:
+    """The original's LoKr: settings in the header, names with _ for every dot."""
+    file = folder / LOKR_WEIGHTS
+    header, parts = _stored(file, _ORIGINAL_PARTS, _NAMES[AdapterKind.LOKR])
+    config = lycoris.original_config(header, file)
+    return AdapterInfo(
+        name=name,
+        path=folder,
+        kind=AdapterKind.LOKR,
+        layers={
+            layer: lycoris.original_layer(layer, tensors, config, file) for layer, tensors in sorted(parts.items())
+        },
+        factors=lycoris.factors(config, file, "factor"),
+        original=True,
+    )
+
+
+def _check_config(config: Mapping[str, object], file: Path) -> AdapterKind:
+    said = str(config.get("peft_type")).lower()
+    if said not in list(AdapterKind):
+        kinds = " or ".join(kind.upper() for kind in AdapterKind)
+        raise CheckpointError(f"{file}: peft_type must be {kinds}, got {config.get('peft_type')!r}")
     if config.get("bias", "none") != "none":
         raise CheckpointError(f"{file}: bias must be 'none', got {config['bias']!r}")
-    for field in _UNSUPPORTED:
-        if config.get(field):
-            raise CheckpointError(f"{file}: {field} is not supported, got {config[field]!r}")
+    for name in _UNSUPPORTED:
+        if config.get(name):
+            raise CheckpointError(f"{file}: {name} is not supported, got {config[name]!r}")
+    return AdapterKind(said)
 
 
-@dataclass(frozen=True, slots=True)
-class _Stored:
-    """A tensor in the weights file."""
-
-    key: str
-    shape: tuple[int, ...]
-
-
-def _parts(file: Path) -> dict[str, dict[str, _Stored]]:
-    """The tensors of each layer by part."""
+def _stored(file: Path, known: str, kind: str) -> tuple[dict[str, str] | None, dict[str, dict[str, Stored]]]:
+    """The header, and the tensors of each layer by part; `known` is a pattern of the parts."""
+    pattern = re.compile(rf"(?P<layer>.+)\.(?P<part>{known})(\.default)?(\.weight)?")
     if not file.is_file():
         raise CheckpointError(f"{file} is missing; adapters stored as pickles (.bin, .pt) are not read")
-    parts: dict[str, dict[str, _Stored]] = {}
+    parts: dict[str, dict[str, Stored]] = {}
     try:
         with safe_open(file, framework="numpy") as tensors:
+            header: dict[str, str] | None = tensors.metadata()
             keys: list[str] = sorted(tensors.keys())
             for key in keys:
                 view = tensors.get_slice(key)
                 if view.get_dtype() not in _FLOATING:
                     raise CheckpointError(f"{file}: {key} must hold floating point numbers, got {view.get_dtype()}")
-                match = _TENSOR.fullmatch(_without_prefix(key))
+                match = pattern.fullmatch(_without_prefix(key))
                 if match is None:
-                    raise CheckpointError(f"{file}: {key} is no part of a LoRA (lora_A, lora_B, lora_magnitude_vector)")
-                parts.setdefault(match["layer"], {})[match["part"]] = _Stored(key, tuple(view.get_shape()))
+                    raise CheckpointError(f"{file}: {key} is no part of a {kind} ({known.replace('|', ', ')})")
+                parts.setdefault(match["layer"], {})[match["part"]] = Stored(key, tuple(view.get_shape()))
     except SafetensorError as error:
         raise CheckpointError(f"{file} is truncated or damaged ({file.stat().st_size} bytes): {error}") from error
     if not parts:
         raise CheckpointError(f"{file} holds no tensors")
-    return parts
+    return header, parts
 
 
 def _without_prefix(key: str) -> str:
@@ -190,7 +209,7 @@ def _without_prefix(key: str) -> str:
 
 
 def _layer(
-    name: str, tensors: Mapping[str, _Stored], config: Mapping[str, object], dora: bool, folder: Path
+    name: str, tensors: Mapping[str, Stored], config: Mapping[str, object], dora: bool, folder: Path
 ) -> AdaptedLayer:
     """A is `[rank, inputs]`, B `[outputs, rank]`; the config must state the same rank, for the scale follows it."""
     needed = {"lora_A", "lora_B"} | ({"lora_magnitude_vector"} if dora else set())
@@ -202,32 +221,13 @@ def _layer(
             f"{folder / WEIGHTS}: {name} must have lora_A [rank, inputs] and lora_B [outputs, rank], "
             f"got {list(first.shape)} and {list(second.shape)}"
         )
-    rank = _number(config, "r", "rank_pattern", name, folder / CONFIG)
+    rank = number(config, "r", "rank_pattern", name, folder / CONFIG)
     if rank != first.shape[0]:
         raise CheckpointError(f"{folder / CONFIG}: r is {rank:g} for {name}, its lora_A has rank {first.shape[0]}")
     return AdaptedLayer(
         rank=first.shape[0],
-        alpha=_number(config, "lora_alpha", "alpha_pattern", name, folder / CONFIG),
+        alpha=number(config, "lora_alpha", "alpha_pattern", name, folder / CONFIG),
         inputs=first.shape[1],
         outputs=second.shape[0],
         tensors={part: stored.key for part, stored in tensors.items()},
     )
-
-
-def _number(config: Mapping[str, object], field: str, pattern_field: str, layer: str, file: Path) -> float:
-    """The value for one layer: that of the first pattern that ends its name, as PEFT reads them, else the general."""
-    value = config.get(field)
-    patterns = config.get(pattern_field) or {}
-    if not isinstance(patterns, dict):
-        raise CheckpointError(f"{file}: {pattern_field} must be a JSON object, got {json.dumps(patterns)}")
-    for pattern, own in patterns.items():
-        try:
-            fits = re.fullmatch(rf"(.*\.)?({pattern})", layer)
-        except re.error as error:
-            raise CheckpointError(f"{file}: {pattern_field} holds {pattern!r}, which is no pattern: {error}") from error
-        if fits:
-            value = own
-            break
-    if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value) or value <= 0:
-        raise CheckpointError(f"{file}: {field} must be a number above 0, got {value!r}")
-    return value

@@ -13,14 +13,19 @@ import torch
 from studio.engine.checkpoint import Checkpoint
 from studio.engine.dataset.files import write_json
 from studio.engine.device import choose_device, choose_dtype, name_of
+from studio.engine.engine import Engine
+from studio.engine.loaded import hold
 from studio.engine.lora.config import TrainSettings
 from studio.engine.lora.examples import Example, read_examples
 from studio.engine.lora.loss import FlowLoss, describe
 from studio.engine.lora.network import Trainable
 from studio.engine.lora.prepare import MANIFEST
-from studio.engine.lora.train import CHECKPOINTS, FINAL, Ending, Event, Training
+from studio.engine.lora.samples import Event, Sampler
+from studio.engine.lora.train import FINAL, Ending, Training, checkpoints
 from studio.engine.manifest import sha256
+from studio.engine.memory import MemoryPlan
 from studio.engine.run import Run
+from studio.engine.setup import Setup
 from studio.errors import InvalidRequest
 
 CARD = "run.json"
@@ -44,8 +49,7 @@ def train(job: TrainingJob, tell: Callable[[Event], None], stopping: Callable[[]
 
     Raises InvalidRequest (also when `out` holds another run), CheckpointError, NotFound.
     """
-    held = [name for name in (CHECKPOINTS, FINAL) if (job.out / name).exists()]
-    if held and job.resume is None:
+    if job.resume is None and (checkpoints(job.out) or (job.out / FINAL).exists()):
         raise InvalidRequest("out", "be a new folder, or be resumed: it holds a run already", str(job.out))
     examples = read_examples(job.tensors)
     training, card = _training(job, examples)
@@ -75,15 +79,21 @@ def _training(job: TrainingJob, examples: list[Example]) -> tuple[Training, Even
         raise InvalidRequest("dtype", "be bfloat16 or float32 for training; float16 overflows", name_of(dtype))
     parts = load_components(job.checkpoint, device=device, dtype=dtype, run=Run(), home=torch.device("cpu"))
     dit, null = parts.transformer, parts.condition_encoder.null_condition_emb.detach().clone()
-    torch.nn.Module.to(dit, device)  # diffusers' own method has lost its types
+    spec = job.checkpoint.spec
+    engine = None
+    if job.settings.sample_every:
+        plan = MemoryPlan(offload=device.type != "cpu", offload_dit=False, int8=False)
+        engine = Engine(hold(spec, parts, Setup(device=job.device, dtype=job.dtype), plan))
+    else:
+        torch.nn.Module.to(dit, device)  # diffusers' own method has lost its types
     del parts
     gc.collect()  # the other parts are not trained
     _check_widths(examples, dit.config["audio_acoustic_hidden_dim"], null.shape[-1])
     torch.manual_seed(job.settings.seed)
     network = Trainable(dit, job.settings)
-    spec = job.checkpoint.spec
     loss = FlowLoss(network, null, spec.defaults)
-    training = Training(network, loss, examples, job.out, model=spec.name, device=str(device))
+    sampler = Sampler(engine, network, job.out) if engine else None
+    training = Training(network, loss, examples, job.out, model=spec.name, device=str(device), sampler=sampler)
     manifest = job.tensors / MANIFEST
     card: Event = {
         "model": spec.name,

@@ -24,12 +24,13 @@ from studio.engine.lora.config import FREE, Optimizer, TrainSettings
 from studio.engine.lora.examples import Batch, Example, collate, order
 from studio.engine.lora.loss import FlowLoss
 from studio.engine.lora.network import Trainable, is_finite, replace_folder
+from studio.engine.lora.portable import learnt
+from studio.engine.lora.samples import Event, Sampler
 from studio.errors import CheckpointError, InvalidRequest
 
 STATE = "training_state.pt"
 CHECKPOINTS, FINAL = "checkpoints", "final"
 _SMOOTHING = 0.1  # weight of the newest loss
-Event = dict[str, object]
 
 
 class Ending(StrEnum):
@@ -53,12 +54,20 @@ class Training:
     """One run over prepared songs."""
 
     def __init__(
-        self, network: Trainable, loss: FlowLoss, examples: Sequence[Example], out: Path, *, model: str, device: str
+        self,
+        network: Trainable,
+        loss: FlowLoss,
+        examples: Sequence[Example],
+        out: Path,
+        *,
+        model: str,
+        device: str,
+        sampler: Sampler | None = None,
     ) -> None:
-        """Start from nothing; `model` is the name of the base."""
+        """Start from nothing; `model` is the name of the base, `sampler` makes takes after epochs."""
         self.settings = network.settings
         self._network, self._loss, self._out, self._model = network, loss, out, model
-        self._device = torch.device(device)
+        self._device, self._sampler = torch.device(device), sampler
         self._train, self._held = _split(examples, self.settings)
         self._names = [f"{example.name} {example.frames}" for example in examples]
         self._optimizer = _optimizer(self.settings, list(network.weights.values()))
@@ -80,6 +89,7 @@ class Training:
     def run(self, tell: Callable[[Event], None], stopping: Callable[[], bool]) -> Ending:
         """Train to the end, or until `stopping` after an update; either way a checkpoint and an adapter are saved."""
         self._tell_validation(tell)
+        self._sample(tell, stopping)
         started, first = time.monotonic(), self.at.step
         while self.at.epoch < self.settings.epochs:
             batches = order(
@@ -93,14 +103,17 @@ class Training:
                 event = self._update(batches[self.at.update * size : (self.at.update + 1) * size])
                 pace = (time.monotonic() - started) / (self.at.step - first)
                 tell(event | {"seconds_left": round(pace * (self.total - self.at.step), 1)})
+                if self.settings.save_steps and self.at.step % self.settings.save_steps == 0:
+                    tell({"event": "saved", "path": str(self.save(f"step_{self.at.step}"))})
             self.at.epoch, self.at.update = self.at.epoch + 1, 0
             self._tell_validation(tell)
             if self.at.epoch % self.settings.save_every == 0 or self.at.epoch == self.settings.epochs:
                 tell({"event": "saved", "path": str(self.save(f"epoch_{self.at.epoch}"))})
+            self._sample(tell, stopping)
         check_adapter(self.weights)
         folder = self._out / FINAL
         partial = folder.with_name(f".{FINAL}.partial")
-        self._network.save(partial, self.weights, self._model)
+        self._network.save(partial / "adapter", self.weights, self._model)
         replace_folder(partial, folder)
         tell({"event": "saved", "path": str(folder)})
         return Ending.COMPLETED
@@ -225,6 +238,12 @@ class Training:
         if loss is not None:
             tell({"event": "validation", "epoch": self.at.epoch, "step": self.at.step, "loss": loss})
 
+    def _sample(self, tell: Callable[[Event], None], stopping: Callable[[], bool]) -> None:
+        """Make the takes that are due; they change nothing of what comes after, for that follows from its own seeds."""
+        if self._sampler is not None and not self.at.update:
+            with self._averaged():
+                self._sampler.make(self.at.epoch, self.at.step, tell, stopping)
+
     def _moved(self, batch: Batch) -> Batch:
         parts = (batch.latents, batch.context, batch.real, batch.states, batch.heard)
         latents, context, real, states, heard = (part.to(self._device) for part in parts)
@@ -258,7 +277,7 @@ def check_adapter(weights: Mapping[str, Tensor]) -> None:
     """Raise CheckpointError when an adapter holds numbers that are none, or changes nothing."""
     if not is_finite(weights):
         raise CheckpointError("the trained weights are not finite; try a lower learning rate")
-    if not any(bool(value.any()) for name, value in weights.items() if ".lora_B." in name):
+    if not learnt(weights):
         raise CheckpointError("the trained weights are all zero: nothing was learnt")
 
 

@@ -78,6 +78,8 @@ def _reason(status: StatusView) -> str:
         return _("Your batch is being made; wait for it or cancel it.") if jobs.own_batch() else ""
     if status.state == WorkerState.LOADING:
         return _("The model is loading. Generate Music opens when it is ready.")
+    if status.state == WorkerState.TRAINING:
+        return _("A LoRA is being trained and has the device to itself. Wait, or stop it on the Train page.")
     if status.state == WorkerState.GONE:
         return _("No worker is running, so no music can be made. Start the studio with python app.py.")
     return _("No model is loaded. Initialize one on the Generate page, under Service Configuration.")

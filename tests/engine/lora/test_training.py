@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,51 +16,20 @@ from torch import Tensor
 from studio.engine.checkpoint import resolve
 from studio.engine.dataset.samples import Dataset, Sample
 from studio.engine.engine import Engine
-from studio.engine.loader import Components, load_components
+from studio.engine.loader import Components
 from studio.engine.lora.config import Decay, Optimizer, Timesteps, TrainSettings, settings_of
 from studio.engine.lora.examples import collate, order, read_examples
 from studio.engine.lora.formats import inspect_adapter
+from studio.engine.lora.layers import AdapterKind
 from studio.engine.lora.prepare import Crop, Preparation, encode_sample, prepare
 from studio.engine.lora.session import TrainingJob, train
 from studio.engine.lora.train import STATE, Ending, Event, checkpoints
-from studio.engine.run import Run
 from studio.errors import CheckpointError, InvalidRequest
-from tests.engine.conftest import LATENTS, WIDTH, save
+from tests.engine.conftest import LATENTS, WIDTH
 
 SMALL = TrainSettings(
     rank=2, alpha=4, epochs=3, batch_size=2, accumulation=2, warmup_steps=2, learning_rate=1e-2, ema=0.5, save_every=9
 )
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return save(tmp_path_factory.mktemp("models") / "tiny-turbo", turbo=True)
-
-
-@pytest.fixture(scope="module")
-def parts(model: Path) -> Components:
-    return load_components(resolve(model), device=torch.device("cpu"), dtype=torch.float32, run=Run())
-
-
-@pytest.fixture(scope="module")
-def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
-    folder = tmp_path_factory.mktemp("songs")
-    samples = []
-    for number in range(7):
-        path = folder / f"{number}.wav"
-        noise = np.random.default_rng(number).normal(0, 0.1, (2400 + 480 * number, 2))
-        soundfile.write(path, noise, 2400)
-        said = "x" * number
-        samples.append(Sample(id=f"s{number}", audio_path=str(path), filename=path.name, caption=said, labeled=True))
-    return Dataset(samples=tuple(samples))
-
-
-@pytest.fixture(scope="module")
-def tensors(tmp_path_factory: pytest.TempPathFactory, dataset: Dataset, parts: Components, model: Path) -> Path:
-    folder = tmp_path_factory.mktemp("tensors")
-    result = prepare(dataset, folder, parts, resolve(model).spec.sound, "tiny-turbo", Preparation())
-    assert (result.written, result.skipped, result.faults) == (7, 0, ())
-    return folder
 
 
 def never() -> bool:
@@ -161,11 +131,21 @@ def test_every_song_is_heard_once_an_epoch_and_the_order_follows_from_the_seed()
     assert batches != order(lengths, 4, seed=1, epoch=1)
 
 
-@pytest.mark.parametrize("optimizer", [Optimizer.ADAMW, Optimizer.ADAFACTOR])
+@pytest.mark.parametrize(
+    "other",
+    [
+        {},
+        {"optimizer": Optimizer.ADAFACTOR},
+        {"weight_decompose": True},
+        {"adapter": AdapterKind.LOKR},
+        {"adapter": AdapterKind.LOHA, "checkpointing": True},
+    ],
+    ids=str,
+)
 def test_a_run_stopped_twice_and_resumed_equals_one_that_was_not(
-    tmp_path: Path, model: Path, tensors: Path, optimizer: Optimizer
+    tmp_path: Path, model: Path, tensors: Path, other: dict[str, Any]
 ) -> None:
-    settings = replace(SMALL, optimizer=optimizer)
+    settings = replace(SMALL, **other)
     straight: list[Event] = []
     assert train(job(model, tensors, tmp_path / "a", settings), straight.append, never) is Ending.COMPLETED
     parts: list[Event] = []
@@ -245,7 +225,7 @@ def test_the_rate_warms_up_and_decays() -> None:
 
 
 def test_settings_come_back_from_json_and_wrong_ones_are_named() -> None:
-    settings = TrainSettings(timesteps=Timesteps.UNIFORM, targets=("q_proj",))
+    settings = TrainSettings(timesteps=Timesteps.UNIFORM, targets=("q_proj",), prompts=("a", "b"))
     assert settings_of(settings.as_row()) == settings
     for row, says in (
         ({"rank": 0}, "rank must be from 1 to 512, got 0"),
@@ -253,6 +233,32 @@ def test_settings_come_back_from_json_and_wrong_ones_are_named() -> None:
         ({"optimizer": "sgd"}, "optimizer must be one of"),
         ({"targets": ["conv"]}, "targets must be some of"),
         ({"ranks": 1}, "training setting must be one of"),
+        ({"adapter": "oft"}, "adapter must be one of lora, lokr, loha"),
+        ({"adapter": None}, "adapter must be one of lora, lokr, loha"),
+        ({"adapter": "lokr", "weight_decompose": True}, "weight_decompose must be off with lokr: peft has it for LoRA"),
+        ({"adapter": "lokr", "use_tucker": True}, "use_tucker must be off: it decomposes convolutions"),
+        ({"adapter": "lokr", "factor": 0}, "factor must be -1 or above 0"),
+        ({"factor": 8}, "factor must be -1 with lora: only LoKr has it"),
+        ({"checkpointing": 1}, "checkpointing must be true or false"),
+        ({"sample_every": 2}, "prompts must hold a caption when sample_every is above 0"),
+        ({"prompts": ["x", " "]}, "prompts must be at most 8 captions, none of them empty"),
     ):
         with pytest.raises(InvalidRequest, match=says):
             settings_of(row)
+
+
+def test_what_is_left_open_is_as_usual_for_the_kind_of_adapter() -> None:
+    lokr = settings_of({"adapter": "lokr", "use_tucker": False, "use_scalar": False})
+    assert (lokr.rank, lokr.alpha, lokr.learning_rate, lokr.factor, lokr.dropout) == (64, 128, 1e-3, -1, 0.0)
+    assert settings_of({"adapter": "lokr", "learning_rate": 0.03}).learning_rate == 0.03
+    assert settings_of({}).learning_rate == 1e-4
+
+
+def test_a_run_that_died_before_it_saved_begins_again(tmp_path: Path, model: Path, tensors: Path) -> None:
+    (tmp_path / "checkpoints" / ".step_3.partial").mkdir(parents=True)
+    assert train(job(model, tensors, tmp_path), lambda event: None, after(1)) is Ending.STOPPED
+
+
+def test_checkpoints_come_by_updates_too_and_old_ones_go(tmp_path: Path, model: Path, tensors: Path) -> None:
+    train(job(model, tensors, tmp_path, replace(SMALL, save_steps=2, keep=2)), lambda event: None, never)
+    assert [folder.name for folder in checkpoints(tmp_path)] == ["step_6", "epoch_3"]
