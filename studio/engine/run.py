@@ -20,6 +20,8 @@ class Phase(StrEnum):
     DIFFUSION = "diffusion"
     DECODING = "decoding"
     SAVING = "saving"
+    LABELLING = "labelling"  # song after song of a dataset is described
+    ENCODING = "encoding"  # song after song of a dataset becomes tensors
     TRAINING = "training"  # of an adapter, which has the device to itself
 
 

@@ -18,13 +18,17 @@ from studio.jobs.repainted import proof
 from studio.jobs.resident import Resident
 from studio.jobs.resident_lm import ResidentLm
 from studio.jobs.scoring import Scoring
+from studio.jobs.songs import SongWork
 from studio.jobs.spec import (
     Adapt,
     Encode,
     Generate,
     Initialize,
+    Label,
+    Listen,
     Measure,
     Mix,
+    Prepare,
     Replay,
     ScoreTake,
     TimeLyrics,
@@ -58,6 +62,7 @@ class Handlers:
         self._lm = lm
         self._scoring = Scoring(resident=resident, lm=lm, artifacts=artifacts, database=database, clock=clock)
         self._making = Making(resident, lm, self._scoring)
+        self._songs = SongWork(resident=resident, lm=lm, database=database, queue=queue, clock=clock)
         self._keeping = Keeping(database, artifacts, queue, clock)
         self._aftercare = Aftercare(
             resident=resident,
@@ -73,16 +78,14 @@ class Handlers:
         """Do the job of `lease` up to its last row; raises StudioError, Cancelled and LeaseLost among them."""
         payload = lease.payload()
         match payload:
-            case Initialize():
-                self._initialize(payload, lease, run)
+            case Initialize() | Adapt():
+                self._settle(payload, lease, run)
             case Generate():
                 self._generate(payload, lease, run)
             case Write():
                 self._write(payload, lease, run)
             case Encode():
                 self._encode(payload, lease, run)
-            case Adapt():
-                self._adapt(payload, lease, run)
             case Mix():
                 self._mix(payload, lease, run)
             case Train():
@@ -91,6 +94,8 @@ class Handlers:
                 self._scoring.stored(payload, lease, run)
             case Measure() | TimeLyrics() | Replay():
                 self._look_after(payload, lease, run)
+            case Label() | Prepare() | Listen():
+                self._songs.handle(payload, lease, run)
 
     def _look_after(self, payload: Measure | TimeLyrics | Replay, lease: Lease, run: Run) -> None:
         match payload:
@@ -105,15 +110,14 @@ class Handlers:
         start = perf_counter()
         self._keeping.keep([mixed(payload, run)], [None], payload, {}, lease, run, start)
 
-    def _initialize(self, payload: Initialize, lease: Lease, run: Run) -> None:
-        engine = self._resident.load(payload.model, payload.setup, run)
-        self._lm.settle(payload.init_llm, payload.lm, run)
-        with lease.complete({**engine.status(), LM: self._lm.status()}):
-            pass
-
-    def _adapt(self, payload: Adapt, lease: Lease, run: Run) -> None:
-        engine = self._resident.adapt(payload, run)
-        with lease.complete(dict(engine.status())):
+    def _settle(self, payload: Initialize | Adapt, lease: Lease, run: Run) -> None:
+        if isinstance(payload, Adapt):
+            status = dict(self._resident.adapt(payload, run).status())
+        else:
+            engine = self._resident.load(payload.model, payload.setup, run)
+            self._lm.settle(payload.init_llm, payload.lm, run)
+            status = {**engine.status(), LM: self._lm.status()}
+        with lease.complete(status):
             pass
 
     def _generate(self, payload: Generate, lease: Lease, run: Run) -> None:
