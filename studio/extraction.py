@@ -17,8 +17,9 @@ from babel.messages.extract import extract_python
 from studio import errors
 
 _RULES = ("rule", "RULE")  # variables that hold what an InvalidRequest says
-_PLACES: Mapping[str, int] = {  # class of the error -> which of its arguments is read by people
-    name: 1 if name == "InvalidRequest" else 0 for name, _ in inspect.getmembers(errors, inspect.isclass)
+_PLACES: Mapping[str, int] = {  # what is called -> which of its arguments is read by people
+    **{name: 1 if name == "InvalidRequest" else 0 for name, _ in inspect.getmembers(errors, inspect.isclass)},
+    "_": 0,  # Babel finds these, but not inside an f-string before Python 3.12
 }
 Found = tuple[int, str, str | tuple[str, ...], list[str]]
 

@@ -80,6 +80,7 @@ raise NotFound(f"{path} can't be read: {error}" f" ({path})")
 raise AudioError("no sound")
 rule = f"hold at most {MAX} numbers and {len(x)} and {len(y)}"
 raise ValueError("not for people")
+words = f"{count} {_('{n} left')}"
 """
     (tmp_path / "x.py").write_text(code)
     with (tmp_path / "x.py").open("rb") as file:
@@ -89,4 +90,5 @@ raise ValueError("not for people")
         "{path} can't be read: {error} ({path})",
         "no sound",
         "hold at most {max} numbers and {value} and {value_3}",
+        "{n} left",
     }
