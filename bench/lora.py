@@ -186,8 +186,11 @@ def searched(engine: Engine, folder: Path, prompts: Sequence[Song], motif: Motif
         engine.adapters.set_scale("motif", scale)
         made = takes(engine, prompts, 1000)
         scores[f"{scale:g}"] = [motif.score(hear(take)) for take in made]
-        if not scale and not all(np.array_equal(one, other) for one, other in zip(made, bare, strict=True)):
+        same = [np.array_equal(one, other) for one, other in zip(made, bare, strict=True)]
+        if not scale and not all(same):
             raise RuntimeError("takes at scale 0 are not those without the adapter")
+        if scale == 1 and any(same):
+            raise RuntimeError("takes at scale 1 are those without the adapter")
         for number, take in enumerate(made[:3]):
             soundfile.write(folder / f"take{number}-{scale:g}.wav", take.T, RATE)
     engine.adapters.unload("motif")
