@@ -56,4 +56,4 @@ def _sizes(checkpoint: Checkpoint) -> Mapping[str, int]:
     sizes = network_configs(config, str(file))[Network.TRANSFORMER]
     if checkpoint.layout is Layout.DIFFUSERS:
         sizes = {**sizes, **read_json(checkpoint.path / DIT / "config.json")}
-    return {key: value for key, value in sizes.items() if isinstance(value, int)}
+    return {key: value for key, value in sizes.items() if isinstance(value, int) and not isinstance(value, bool)}

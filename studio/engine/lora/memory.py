@@ -37,7 +37,9 @@ class Shape:
     @classmethod
     def of(cls, config: Mapping[str, object]) -> Shape:
         """Read a DiT's config.json, in either layout; KeyError without a size."""
-        number = {name: int(str(value)) for name, value in config.items() if isinstance(value, int)}
+        number = {
+            name: int(value) for name, value in config.items() if isinstance(value, int) and not isinstance(value, bool)
+        }
         head = number["head_dim"]
         return cls(
             width=number["hidden_size"],
