@@ -169,6 +169,8 @@ def _exported(page: Page, out: Path) -> None:
 def _loaded(page: Page) -> None:
     expect(badge(page, "Ready")).to_be_visible(timeout=LONG)
     press(page, "Use it on Generate")
+    page.get_by_text("Service Configuration").click()
+    idle(page)
     expect(box(page, "LoRA Path")).to_have_value(re.compile("final_lora$"))
     press(page, "Load LoRA")
     expect(page.get_by_text("LoRA: final_lora · scale 1 · in use")).to_be_visible(timeout=LONG)

@@ -41,7 +41,7 @@ def outlook(wanted: TrainSettings, tensors: TensorsView, status: StatusView, set
     needed = free = problem = None
     if status.model is not None:
         checkpoint = checkpoint_of(status.model.name, settings)
-        needed = need(checkpoint, wanted, tensors.longest or LONGEST, 4 if _shared(status) else 2).total
+        needed = need(checkpoint, wanted, tensors.longest or LONGEST, 4 if _shared(status) else 2)
         free = _free(status)
         problem = _problem(needed, free, wanted)
     return OutlookView(

@@ -19,7 +19,7 @@ _PLACE = "train.dataset"
 
 def panel() -> TensorsView | None:
     """Draw the path, the button and what was found; return that."""
-    path, load = st.columns([4, 1], vertical_alignment="bottom")
+    path, load = st.columns([3, 1], vertical_alignment="bottom")
     path.text_input(
         _("Tensor directory"),
         key=key("tensors"),
