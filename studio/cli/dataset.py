@@ -11,6 +11,7 @@ from pathlib import Path
 from studio.cli.text import Commands, _
 from studio.config import load_settings
 from studio.engine.dataset.files import load_dataset, save_dataset
+from studio.engine.dataset.preparation import Crop, Preparation
 from studio.engine.dataset.samples import Dataset, TagPosition
 from studio.engine.dataset.scan import scan
 
@@ -73,7 +74,7 @@ def _preprocess(args: argparse.Namespace) -> int:
     from studio.engine.checkpoint import resolve
     from studio.engine.device import choose_device, choose_dtype
     from studio.engine.loader import load_components
-    from studio.engine.lora.prepare import Crop, Preparation, prepare
+    from studio.engine.lora.prepare import prepare
     from studio.engine.run import Run
 
     settings = load_settings()

@@ -14,6 +14,8 @@ from studio.engine.audio.shape import Audio
 from studio.engine.audio.span import Span
 from studio.engine.checkpoint import resolve
 from studio.engine.conditioning import Texts, embed, encode_condition, silence
+from studio.engine.dataset.preparation import Preparation, Prepared, Progress
+from studio.engine.dataset.samples import Dataset
 from studio.engine.denoise import denoise
 from studio.engine.device import name_of, release, synchronize, within_memory
 from studio.engine.edits import Repaint
@@ -22,6 +24,7 @@ from studio.engine.finish import KEPT, finish
 from studio.engine.listening import audio_codes
 from studio.engine.loaded import CODES, CONDITION, DIT, TEXT, VAE, Loaded, bring
 from studio.engine.lora.adapters import Adapters
+from studio.engine.lora.prepare import prepare
 from studio.engine.material import Material, Tiling, read_material, reference_latents, source_latents
 from studio.engine.memory import decode_frames, encode_seconds, things_to_try
 from studio.engine.requests import INSTRUMENTAL, Output, Request
@@ -145,6 +148,18 @@ class Engine:
         loaded, advice = self._loaded, things_to_try(self._loaded.attempt())
         tiling = self._tiling(run or Run())
         return within_memory(loaded.device, lambda: audio_codes(loaded, source, tiling), advice)
+
+    def prepare_songs(self, dataset: Dataset, folder: Path, how: Preparation, progress: Progress) -> Prepared:
+        """Write the tensors that training this model on a dataset reads; see `lora.prepare.prepare`.
+
+        Raises InvalidRequest when no song is labeled, StorageError, OutOfMemory, and what `progress` raises to stop.
+        """
+        loaded, spec = self._loaded, self.spec
+
+        def work() -> Prepared:
+            return prepare(dataset, folder, loaded.parts, spec.sound, spec.name, how, progress, loaded.using)
+
+        return within_memory(loaded.device, work, things_to_try(loaded.attempt()))
 
     def time_lyrics(self, take: Take) -> Alignment:
         """Return when each line of a take of this engine is sung (LRC).

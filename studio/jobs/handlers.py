@@ -18,13 +18,17 @@ from studio.jobs.repainted import proof
 from studio.jobs.resident import Resident
 from studio.jobs.resident_lm import ResidentLm
 from studio.jobs.scoring import Scoring
+from studio.jobs.songs import SongWork
 from studio.jobs.spec import (
     Adapt,
     Encode,
     Generate,
     Initialize,
+    Label,
+    Listen,
     Measure,
     Mix,
+    Prepare,
     Replay,
     ScoreTake,
     TimeLyrics,
@@ -58,6 +62,7 @@ class Handlers:
         self._lm = lm
         self._scoring = Scoring(resident=resident, lm=lm, artifacts=artifacts, database=database, clock=clock)
         self._making = Making(resident, lm, self._scoring)
+        self._songs = SongWork(resident=resident, lm=lm, database=database, queue=queue, clock=clock)
         self._keeping = Keeping(database, artifacts, queue, clock)
         self._aftercare = Aftercare(
             resident=resident,
@@ -91,6 +96,8 @@ class Handlers:
                 self._scoring.stored(payload, lease, run)
             case Measure() | TimeLyrics() | Replay():
                 self._look_after(payload, lease, run)
+            case Label() | Prepare() | Listen():
+                self._songs.handle(payload, lease, run)
 
     def _look_after(self, payload: Measure | TimeLyrics | Replay, lease: Lease, run: Run) -> None:
         match payload:

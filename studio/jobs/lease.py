@@ -52,6 +52,18 @@ class Lease:
             job.heartbeat_at = self.clock()
             job.lease_until = job.heartbeat_at + timedelta(seconds=self.seconds)
 
+    def detail(self, words: str) -> None:
+        """Store what the next steps are about."""
+        with self.database.write() as session:
+            self._own(session).detail = words[:255]
+
+    @contextmanager
+    def during(self) -> Iterator[Session]:
+        """Give a transaction whose changes are stored only if the job is still this worker's."""
+        with self.database.write() as session:
+            self._own(session)
+            yield session
+
     def progress(self, phase: str, step: int, total: int) -> None:
         """Store how far the work is."""
         with self.database.write() as session:
@@ -126,4 +138,4 @@ def requeue(job: Job) -> None:
     """Make a claimed job wait again, at the place its age gives it."""
     job.state = JobState.QUEUED
     job.worker_id = job.lease_until = job.started_at = None
-    job.phase, job.step, job.total = "", 0, 0
+    job.phase, job.step, job.total, job.detail = "", 0, 0, ""

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Protocol
 
 from studio.config import Settings
+from studio.engine.dataset.preparation import Preparation, Prepared, Progress
+from studio.engine.dataset.samples import Dataset
 from studio.engine.model_spec import ModelSpec
 from studio.engine.requests import Request
 from studio.engine.results import Take
@@ -66,6 +68,9 @@ class MusicEngine(Protocol):
 
     def to_codes(self, source: Path, run: Run) -> tuple[int, ...]:
         """Turn audio into codes."""
+
+    def prepare_songs(self, dataset: Dataset, folder: Path, how: Preparation, progress: Progress) -> Prepared:
+        """Write what training reads of a dataset."""
 
     def time_lyrics(self, take: Take) -> Alignment:
         """Say when the lines of a take are sung."""

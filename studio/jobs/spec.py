@@ -8,6 +8,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import ClassVar, NotRequired, TypedDict, cast
 
+from studio.engine.dataset.labelling import Labelling, Skip
+from studio.engine.dataset.preparation import Crop, Preparation
 from studio.engine.lm.quality import check_sensitivity
 from studio.engine.lm.snapshot import Ask, AskKind, ask_from, ask_settings, kind_of
 from studio.engine.requests import AudioFormat, Request
@@ -34,9 +36,12 @@ class JobKind(StrEnum):
     REPLAY = "replay"
     MIX = "mix"
     TRAIN = "train"
+    LABEL = "label"
+    PREPARE = "prepare"
+    LISTEN = "listen"
 
 
-BACKGROUND = frozenset({JobKind.MEASURE})  # nobody waits for these: they run when nothing else does, and unseen
+BACKGROUND = frozenset({JobKind.MEASURE, JobKind.LISTEN})  # nobody waits for these: unseen, when nothing else runs
 LASTING = frozenset({JobKind.TRAIN})  # what does these outlives the worker, so its death is no sign that they caused it
 
 
@@ -192,7 +197,42 @@ class Train:
     training_id: str
 
 
-Payload = Generate | Initialize | Write | Encode | Adapt | Measure | TimeLyrics | ScoreTake | Replay | Mix | Train
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Label:
+    """Have the language model describe the songs of a dataset."""
+
+    kind: ClassVar[JobKind] = JobKind.LABEL
+
+    dataset_id: str
+    model: str  # whose audio tokenizer hears the songs
+    lm: LanguageModel
+    how: Labelling
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepare:
+    """Turn the labelled songs of a dataset into what training reads."""
+
+    kind: ClassVar[JobKind] = JobKind.PREPARE
+
+    dataset_id: str
+    model: str
+    folder: Path
+    how: Preparation
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listen:
+    """Measure the songs of a dataset."""
+
+    kind: ClassVar[JobKind] = JobKind.LISTEN
+
+    dataset_id: str
+
+
+Songs = Label | Prepare | Listen  # what is done with a dataset
+Takes = Generate | Measure | TimeLyrics | ScoreTake | Replay | Mix
+Payload = Takes | Initialize | Write | Encode | Adapt | Train | Songs
 
 
 class _Stored(TypedDict):
@@ -211,7 +251,9 @@ class _Stored(TypedDict):
 
 def pack(payload: Payload) -> Facts:
     """Return the JSON to store for `payload`."""
-    if isinstance(payload, Adapt | Measure | TimeLyrics | ScoreTake | Replay | Train):
+    if isinstance(payload, Prepare):
+        return {**asdict(payload), "folder": str(payload.folder)}
+    if isinstance(payload, Adapt | Measure | TimeLyrics | ScoreTake | Replay | Train | Label | Listen):
         return asdict(payload)
     if isinstance(payload, Mix):
         parts = [{**asdict(part), "path": str(part.path)} for part in payload.parts]
@@ -244,6 +286,9 @@ def unpack(kind: str, facts: Facts) -> Payload:
         JobKind.ADAPT: lambda stored: _adapt(facts),
         JobKind.MIX: lambda stored: _mix(facts),
         JobKind.TRAIN: lambda stored: Train(training_id=str(facts["training_id"])),
+        JobKind.LABEL: lambda stored: _label(facts),
+        JobKind.PREPARE: lambda stored: _prepare(facts),
+        JobKind.LISTEN: lambda stored: Listen(dataset_id=str(facts["dataset_id"])),
         JobKind.ENCODE: lambda stored: Encode(model=stored["model"], source=Path(stored["source"])),
     }
     stored = cast(_Stored, facts)
@@ -279,6 +324,26 @@ def _mix(facts: Facts) -> Mix:
         ),
         audio_format=AudioFormat(str(facts["audio_format"])),
         facts=cast(Facts, facts["facts"]),
+    )
+
+
+def _label(facts: Facts) -> Label:
+    how = cast(dict[str, object], facts["how"])
+    return Label(
+        dataset_id=str(facts["dataset_id"]),
+        model=str(facts["model"]),
+        lm=language_model_from(cast(dict[str, object], facts["lm"])),
+        how=Labelling(**{**how, "skip": Skip(str(how["skip"]))}),  # type: ignore[arg-type]  # written by this class
+    )
+
+
+def _prepare(facts: Facts) -> Prepare:
+    how = cast(dict[str, object], facts["how"])
+    return Prepare(
+        dataset_id=str(facts["dataset_id"]),
+        model=str(facts["model"]),
+        folder=Path(str(facts["folder"])),
+        how=Preparation(**{**how, "crop": Crop(str(how["crop"]))}),  # type: ignore[arg-type]  # as above
     )
 
 

@@ -274,6 +274,37 @@ class Preference(Base):
     created_at: Mapped[datetime]
 
 
+class Dataset(Base):
+    """A dataset somebody works on; it becomes a file only when it is saved."""
+
+    __tablename__ = "datasets"
+    __table_args__ = (Index(None, "user_id", "updated_at"),)
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True, default=new_id)
+    user_id: Mapped[str] = mapped_column(ForeignKey("users.id"))
+    name: Mapped[str] = mapped_column(String(255))
+    document: Mapped[Facts]  # as its file would be, see studio.engine.dataset.files
+    revision: Mapped[int] = mapped_column(default=1)  # counts the changes
+    saved: Mapped[int] = mapped_column(default=0)  # the revision its file holds; 0: none
+    path: Mapped[str] = mapped_column(Text, default="")  # of that file
+    folder: Mapped[str] = mapped_column(Text, default="")  # that was scanned
+    work: Mapped[Facts] = mapped_column(default=dict)  # kind of job -> how far the last one got, and its faults
+    alike: Mapped[Facts] = mapped_column(default=dict)  # id of a song -> ids of those that are the same recording
+    created_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
+
+
+class HeardSong(Base):
+    """What can be heard in a file that is nobody's take; another size or time of the file is another row."""
+
+    __tablename__ = "heard_songs"
+
+    key: Mapped[str] = mapped_column(String(64), primary_key=True)
+    facts: Mapped[Facts]  # see studio.engine.audio.measure.Measurement.as_row
+    words: Mapped[bytes] = mapped_column(LargeBinary)  # its fingerprint
+    created_at: Mapped[datetime]
+
+
 class Job(Base):
     """One piece of work for the owner of the model, and the only truth about how far it is."""
 
@@ -291,6 +322,7 @@ class Job(Base):
     phase: Mapped[str] = mapped_column(String(16), default="")
     step: Mapped[int] = mapped_column(default=0)
     total: Mapped[int] = mapped_column(default=0)
+    detail: Mapped[str] = mapped_column(String(255), default="")  # what the step is about, such as a file's name
     error: Mapped[str] = mapped_column(Text, default="")
     cancel_requested: Mapped[bool] = mapped_column(default=False)
     attempt: Mapped[int] = mapped_column(default=0)  # counts claims; with worker_id it names one lease

@@ -28,6 +28,11 @@ def load_dataset(path: Path) -> Dataset:
         raise NotFound(f"there is no dataset file {path}") from error
     except (OSError, ValueError) as error:
         raise InvalidRequest("dataset", f"be a JSON file in UTF-8 ({error})", str(path)) from error
+    return dataset_from(content, path.parent)
+
+
+def dataset_from(content: object, folder: Path) -> Dataset:
+    """Return the dataset in a JSON document whose relative audio paths begin in `folder`; raises InvalidRequest."""
     if isinstance(content, list):
         content = {"samples": content}
     if not isinstance(content, dict):
@@ -37,7 +42,7 @@ def load_dataset(path: Path) -> Dataset:
         raise InvalidRequest("metadata", "be a JSON object", metadata)
     if not isinstance(rows, list):
         raise InvalidRequest("samples", "be a list", rows)
-    samples = tuple(_sample(row, f"samples[{index}]", path.parent) for index, row in enumerate(rows))
+    samples = tuple(_sample(row, f"samples[{index}]", folder) for index, row in enumerate(rows))
     return _dataset(metadata, samples, {key: content[key] for key in content if key not in ("metadata", "samples")})
 
 

@@ -6,8 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from enum import StrEnum
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +18,7 @@ from studio.engine.audio.shape import Audio, is_silent
 from studio.engine.audio.source import prepare_source
 from studio.engine.conditioning import embed, silence
 from studio.engine.dataset.files import dataset_row, write_json
+from studio.engine.dataset.preparation import Crop, Preparation, Prepared, Progress
 from studio.engine.dataset.samples import Dataset, Sample
 from studio.engine.manifest import sha256
 from studio.engine.model_spec import Sound
@@ -34,36 +34,11 @@ MANIFEST = "manifest.json"
 REFERENCE_FRAMES = 750  # of silence, in place of a reference, as at inference
 FORMAT = 1
 CHUNK_SECONDS = 30.0
-Progress = Callable[[int, int, str], None]  # done, total, file name; may raise to stop between songs
+Using = Callable[..., AbstractContextManager[object]]  # brings parts, each by its name, to the device
 
 
-class Crop(StrEnum):
-    """Which part of a song that is too long is kept."""
-
-    START = "start"
-    MIDDLE = "middle"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Prepared:
-    """What came of preparing a dataset."""
-
-    written: int
-    skipped: int  # there already, from the same audio, texts and model
-    faults: tuple[str, ...]  # one line a song that has no tensors
-    notes: tuple[str, ...] = ()  # one line a song that was cut
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Preparation:
-    """How songs become tensors."""
-
-    max_duration: float = 240.0  # seconds
-    crop: Crop = Crop.START
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.max_duration <= 600:
-            raise InvalidRequest("max_duration", "be from 1 to 600", self.max_duration)
+def _all_there(*_names: str) -> AbstractContextManager[object]:
+    return nullcontext()
 
 
 def prepare(  # one argument a thing it needs
@@ -74,12 +49,13 @@ def prepare(  # one argument a thing it needs
     model: str,
     how: Preparation,
     progress: Progress | None = None,
+    using: Using = _all_there,
 ) -> Prepared:
     """Write `<id>.pt` for each labeled sample and the manifest; what is there already is kept.
 
-    A song that can't be read is a fault and the rest goes on. The manifest is written after every song, so a run that
-    is stopped by an error out of `progress` or killed is taken up where it was. Raises InvalidRequest when no sample is
-    labeled, StorageError.
+    `using` brings the parts that the step at hand needs to the device. A song that can't be read is a fault and the
+    rest goes on. The manifest is written after every song, so a run that is stopped by an error out of `progress` or
+    killed is taken up where it was. Raises InvalidRequest when no sample is labeled, StorageError.
     """
     labeled, captions = dataset.labeled, dataset.captions()
     if not labeled:
@@ -94,10 +70,10 @@ def prepare(  # one argument a thing it needs
         name = f"{sample.id}.pt"
         try:
             key = _key(sample, captions[sample.id], model, how)
-            if known.get(name, {}).get("key") == key and (folder / name).is_file():
+            if not how.again and known.get(name, {}).get("key") == key and (folder / name).is_file():
                 files[name] = known[name]
                 continue
-            tensors = encode_sample(sample, captions[sample.id], parts, sound, how, notes)
+            tensors = encode_sample(sample, captions[sample.id], parts, sound, how, notes, using)
         except (AudioError, InvalidRequest, OSError) as error:
             faults.append(f"{sample.filename}: {error}")
             continue
@@ -111,7 +87,13 @@ def prepare(  # one argument a thing it needs
 
 @torch.no_grad()
 def encode_sample(
-    sample: Sample, caption: str, parts: Components, sound: Sound, how: Preparation, notes: list[str] | None = None
+    sample: Sample,
+    caption: str,
+    parts: Components,
+    sound: Sound,
+    how: Preparation,
+    notes: list[str] | None = None,
+    using: Using = _all_there,
 ) -> dict[str, Tensor | dict[str, object]]:
     """Return the content of one file: latents `[T, C]`, mask `[T]`, states `[L, H]`, mask `[L]`, context `[T, 2C]`.
 
@@ -128,9 +110,10 @@ def encode_sample(
         raise AudioError("nothing can be heard in it")
     generator = torch.Generator().manual_seed(int(hashlib.sha256(sample.id.encode()).hexdigest()[:12], 16))
     chunk = round(CHUNK_SECONDS * sound.sample_rate / sound.hop_length)
-    latents = encode(parts.vae, sound, audio, chunk, generator)
+    with using("vae"):
+        latents = encode(parts.vae, sound, audio, chunk, generator)
     frames, dtype = latents.shape[0], parts.dtype
-    states, mask = _condition(sample, caption, parts)
+    states, mask = _condition(sample, caption, parts, using)
     calm = silence(parts.condition_encoder, frames, parts.device)[0]
     return {
         "target_latents": latents.to("cpu", dtype),
@@ -142,23 +125,25 @@ def encode_sample(
     }
 
 
-def _condition(sample: Sample, caption: str, parts: Components) -> tuple[Tensor, Tensor]:
+def _condition(sample: Sample, caption: str, parts: Components, using: Using) -> tuple[Tensor, Tensor]:
     metas = metas_text(_metas(sample), sample.duration)
     prompt = Prompt(
         caption=caption_prompt(instruction_for("text2music"), caption, metas),
         lyrics=lyrics_prompt(sung_lyrics(sample.lyrics, sample.is_instrumental), sample.language),
     )
-    texts = embed(parts.tokenizer, parts.text_encoder, [prompt])
+    with using("text_encoder"):
+        texts = embed(parts.tokenizer, parts.text_encoder, [prompt])
     encoder = parts.condition_encoder
     reference = silence(encoder, REFERENCE_FRAMES, parts.device)
-    states, mask = encoder(
-        text_hidden_states=texts.caption,
-        text_attention_mask=texts.caption_mask,
-        lyric_hidden_states=texts.lyrics,
-        lyric_attention_mask=texts.lyrics_mask,
-        refer_audio_acoustic_hidden_states_packed=reference.to(parts.dtype),
-        refer_audio_order_mask=torch.zeros(1, dtype=torch.long, device=parts.device),
-    )
+    with using("condition_encoder"):
+        states, mask = encoder(
+            text_hidden_states=texts.caption,
+            text_attention_mask=texts.caption_mask,
+            lyric_hidden_states=texts.lyrics,
+            lyric_attention_mask=texts.lyrics_mask,
+            refer_audio_acoustic_hidden_states_packed=reference.to(parts.dtype),
+            refer_audio_order_mask=torch.zeros(1, dtype=torch.long, device=parts.device),
+        )
     return states, mask
 
 
