@@ -3,6 +3,7 @@
 StudioError
 ├── InvalidRequest      a value the user gave breaks a rule
 ├── NotFound            a named thing does not exist
+├── Conflict            somebody changed it meanwhile
 ├── PermissionDenied    this person may not do that
 ├── LinkExpired         a signed link is too old or was changed
 ├── CheckpointError     a model folder can't be used
@@ -40,6 +41,10 @@ class InvalidRequest(StudioError):
 
 class NotFound(StudioError):
     """A named take, batch, job, model or file does not exist."""
+
+
+class Conflict(StudioError):
+    """Somebody, or another tab, changed the same thing since this person saw it; nothing was stored."""
 
 
 class PermissionDenied(StudioError):

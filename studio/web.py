@@ -36,6 +36,11 @@ def source(request: Request) -> Response:
     return _stream(request, runtime.studio().sources.resolve)
 
 
+def song(request: Request) -> Response:
+    """Stream a song of a dataset the same way."""
+    return _stream(request, runtime.studio().datasets.resolve)
+
+
 def _stream(request: Request, resolve: Callable[[str], MediaFile]) -> Response:
     try:
         file = resolve(request.path_params["token"])
@@ -144,6 +149,7 @@ def _say(text: str, *, error: bool = False) -> None:
 ROUTES = (
     Route("/api/audio/{token}", audio, methods=["GET", "HEAD"]),
     Route("/api/source/{token}", source, methods=["GET", "HEAD"]),
+    Route("/api/song/{token}", song, methods=["GET", "HEAD"]),
     Route("/api/zip/{token}", archive),
     Route("/api/health", health),
 )

@@ -15,7 +15,7 @@ from studio.engine.snapshot import settings_of
 from studio.engine.thinking import Thinking
 from studio.errors import InvalidRequest, NotFound
 from studio.jobs.queue import Queue
-from studio.jobs.spec import Generate, Initialize, LanguageModel
+from studio.jobs.spec import Generate, Initialize, JobKind, LanguageModel
 from studio.services.forms import audio_format, auto_score, build_request, build_thinking, complete_form
 from studio.services.library.origins import Parent, record
 from studio.services.limits import check_limits, check_task, fits
@@ -180,7 +180,8 @@ class Generation:
             position=self._queue.position(session, job),
             error=job.error,
             cancel_requested=job.cancel_requested,
-            ahead=job.priority < 0,
+            detail=job.detail,
+            ahead=job.priority < 0 and job.kind == JobKind.GENERATE,
             created_at=job.created_at,
             started_at=job.started_at,
             finished_at=job.finished_at,

@@ -11,6 +11,7 @@ from studio.jobs.resident import EngineFactory, load_engine
 from studio.jobs.resident_lm import LmFactory, load_planner
 from studio.jobs.worker import Worker
 from studio.services.adapters import Adapters
+from studio.services.datasets import Datasets
 from studio.services.examples import Examples
 from studio.services.generation import Generation
 from studio.services.library import Library
@@ -71,6 +72,16 @@ class Studio:
         self.results = Results(database, self.generation, user_id=user_id)
         self.writing = Writing(database, queue, self._models, artifacts, user_id=user_id, wake=self._wake)
         self.mixing = Mixing(database, queue, self.uploads, artifacts, user_id=user_id, wake=self._wake, clock=clock)
+        self.datasets = Datasets(
+            database,
+            queue,
+            self._models,
+            settings.training_roots,
+            Signer(secret, clock, "studio.song"),
+            user_id=user_id,
+            wake=self._wake,
+            clock=clock,
+        )
         self.media = Media(secret, database, artifacts, clock)
         self.archives = Archives(Signer(secret, clock, "studio.zip"), database, artifacts)
         self.library = Library(database, user_id=user_id, artifacts=artifacts, archives=self.archives, clock=clock)

@@ -107,6 +107,7 @@ class JobView:
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
+    detail: str = ""  # what the step is about, such as a file's name
 
     @property
     def active(self) -> bool:
