@@ -191,6 +191,15 @@ _OTHER_LABELS = {
     "track_name": N_("Track Name"),
     "complete_track_classes": N_("Track Names"),
     "outside": N_("Outside the region"),
+    "dataset": N_("Dataset"),
+    "folder": N_("Folder"),
+    "path": N_("Save Path"),
+    "upload": N_("The upload"),
+    "upload_name": N_("Folder for the upload"),
+    "only_unlabelled": N_("Only unlabelled"),
+    "genre": N_("Genre"),
+    "language": N_("Language"),
+    "name": N_("Dataset Name"),
 }
 
 

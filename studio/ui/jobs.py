@@ -36,6 +36,8 @@ _PHASES = {
     Phase.DECODING: N_("Decoding"),
     Phase.SAVING: N_("Saving"),
     Phase.TRAINING: N_("Training a LoRA"),
+    Phase.LABELLING: N_("Labelling"),
+    Phase.ENCODING: N_("Encoding songs"),
 }
 _NOTE = ":material/music_note:"
 _READY = {  # kind of a job -> what its end means
@@ -48,6 +50,8 @@ _READY = {  # kind of a job -> what its end means
     "replay": N_("The comparison is ready"),
     "mix": N_("The mix is ready"),
     "train": N_("The LoRA is trained"),
+    "label": N_("The songs are labelled"),
+    "prepare": N_("The songs are encoded"),
     "": N_("The language model is done"),
 }
 _FAILED = {
@@ -59,6 +63,8 @@ _FAILED = {
     "replay": N_("Making it again failed: {reason}"),
     "mix": N_("The mix failed: {reason}"),
     "train": N_("The training failed: {reason}"),
+    "label": N_("Labelling failed: {reason}"),
+    "prepare": N_("Preprocessing failed: {reason}"),
     "": N_("The language model failed: {reason}"),
 }
 _CANCELLED = {
@@ -199,6 +205,9 @@ def _progress(job: JobView) -> str:
     started = job.started_at or job.created_at
     spent = (datetime.now(UTC) - (started if started.tzinfo else started.replace(tzinfo=UTC))).total_seconds()
     steps = _("step {n} of {total}").format(n=job.step, total=job.total) if job.total else ""
+    if job.detail:  # one file after the other; the first is 1
+        words = _("{k} of {n}: {file}")
+        steps = words.format(k=min(job.step + 1, job.total), n=job.total, file=plain(job.detail))
     whose = _("Next batch") if job.ahead else ""
     parts = [whose, f"**{phase}**", steps, seconds(round(max(spent, 0.0)))]
     return " · ".join(part for part in parts if part)

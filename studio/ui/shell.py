@@ -20,6 +20,7 @@ PAGES = {  # name -> (script, menu label, title)
     "edit": ("pages/edit.py", N_("Edit & Repaint"), N_("Edit & Repaint")),
     "stems": ("pages/stems.py", N_("Stems"), N_("Stems")),
     "history": ("pages/history.py", N_("History"), N_("History")),
+    "dataset": ("pages/dataset.py", N_("Dataset"), N_("Dataset")),
     "train": ("pages/train.py", N_("Train"), N_("Train")),
     "take": ("pages/take.py", "", N_("Take")),  # not in the menu: links lead to it
 }

@@ -1,0 +1,27 @@
+"""Dataset: from a folder of songs to what training reads."""
+
+import streamlit as st
+
+from studio.ui import jobs, shell
+from studio.ui.datasets import current, editor, labelling, opening, saving, settings, table
+from studio.ui.text import _
+
+status = shell.open_page("dataset")
+jobs.panel()
+view = current.panel()
+with st.expander(_("1 · Load a dataset or scan a folder"), expanded=view is None, icon=":material/folder_open:"):
+    opening.panel()
+if view is None:
+    st.info(_("There is no dataset yet: load one, scan a folder, or upload songs."))
+else:
+    table.panel(view)
+    with st.expander(_("2 · Settings for all songs"), icon=":material/tune:"):
+        settings.panel(view)
+    with st.expander(_("3 · Label"), icon=":material/label:"):
+        labelling.panel(view, status)
+    with st.expander(_("4 · Look and edit"), icon=":material/edit:"):
+        editor.panel(view)
+    with st.expander(_("5 · Save"), icon=":material/save:"):
+        saving.save(view)
+with st.expander(_("6 · Preprocess"), icon=":material/memory:"):
+    saving.prepare(view)
