@@ -12,9 +12,11 @@ from streamlit.testing.v1 import AppTest
 from studio.config import ROOT
 from studio.services import Studio
 from studio.services.datasets.views import DatasetView
+from tests.pages.conftest import Conductor
 from tests.pages.play import MODEL, texts, wait_for
 
 RATE = 8000
+LM = "acestep-5Hz-lm-0.6B"  # only its stand-in is loaded
 
 
 @pytest.fixture
@@ -110,11 +112,10 @@ def test_the_two_lyric_options_exclude_each_other(studio: Studio, songs: Path) -
     assert app.checkbox(key="dataset.label.format").disabled
 
 
-def test_the_language_model_labels_in_the_worker(ready: Studio, songs: Path, conductor: object) -> None:
-    conductor.codes = True  # type: ignore[attr-defined]
+def test_the_language_model_labels_in_the_worker(ready: Studio, songs: Path, conductor: Conductor) -> None:
+    conductor.codes = True
     app = scanned()
-    write_lm(ready.settings.models_dir)
-    job_id = ready.generation.initialize(MODEL, init_llm=True)
+    job_id = ready.generation.initialize(MODEL, init_llm=True, lm_name=LM)
     wait_for(lambda: not ready.generation.job(job_id).active)
     app.run().button(key="dataset.label.start").click().run()
     wait_for(lambda: not ready.generation.active())
@@ -123,15 +124,6 @@ def test_the_language_model_labels_in_the_worker(ready: Studio, songs: Path, con
     assert [sample.caption for sample in (one, three, two)] == ["heard"] * 3
     assert (two.bpm, three.bpm, one.lyrics) == (93, 5, "[Verse]\nla la")
     assert "3 labelled" in texts(app)
-
-
-def write_lm(models: Path) -> None:
-    """Write a folder that looks like a language model; only the stand-in is ever loaded."""
-    folder = models / "tiny-lm"
-    folder.mkdir(parents=True)
-    (folder / "config.json").write_text('{"model_type": "qwen3"}')
-    for name in ("tokenizer.json", "tokenizer_config.json", "model.safetensors"):
-        (folder / name).write_text("{}")
 
 
 def test_unsaved_edits_are_warned_of_kept_and_saved(studio: Studio, songs: Path) -> None:
@@ -147,7 +139,7 @@ def test_unsaved_edits_are_warned_of_kept_and_saved(studio: Studio, songs: Path)
     app.button(key="dataset.edit.save").click().run()
     one = view(studio).dataset.samples[0]
     assert (one.caption, one.bpm, one.labeled) == ("slow ballad", 72, True)
-    assert list(app.dataframe[0].value["Caption"])[0] == "slow ballad"
+    assert app.dataframe[0].value["Caption"].iloc[0] == "slow ballad"
     assert "not saved yet" not in texts(app)
 
 
