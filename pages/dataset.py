@@ -11,6 +11,7 @@ jobs.panel()
 view = current.panel()
 with st.expander(_("1 · Load a dataset or scan a folder"), expanded=view is None, icon=":material/folder_open:"):
     opening.panel()
+opening.outcome()
 if view is None:
     st.info(_("There is no dataset yet: load one, scan a folder, or upload songs."))
 else:

@@ -145,7 +145,7 @@ class SongWork:
         run.step(Phase.LABELLING, *place)
         inner = Run(lambda _phase, _done, _total: run.step(Phase.LABELLING, *place))
         heard: list[Heard] = []
-        error = outcome(lambda: heard.append(_hear(sample, payload.how, *minds, inner)))
+        error = outcome(lambda: heard.append(hear(sample, payload.how, *minds, inner)))
         if isinstance(error, Cancelled | LeaseLost):
             raise error
         with lease.during() as session:
@@ -188,7 +188,7 @@ class SongWork:
         return same_recordings(prints)
 
 
-def _hear(sample: Sample, how: Labelling, engine: MusicEngine, writer: LanguageWriter, run: Run) -> Heard:
+def hear(sample: Sample, how: Labelling, engine: MusicEngine, writer: LanguageWriter, run: Run) -> Heard:
     """Return what the models say of a song; raises AudioError, NotFound and what both raise."""
     path = Path(sample.audio_path)
     if not path.is_file():

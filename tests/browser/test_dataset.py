@@ -44,9 +44,9 @@ def server(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Se
 
 def step(page: Page, name: str) -> None:
     """Unfold a step of the page if it is closed."""
-    details = page.locator("details").filter(has=page.locator("summary").filter(has_text=name)).first
-    if details.get_attribute("open") is None:
-        details.locator("summary").first.click()
+    summary = page.locator("summary").filter(has_text=name).first
+    if summary.locator("xpath=..").get_attribute("open") is None:
+        summary.click()
     idle(page)
 
 
@@ -154,7 +154,6 @@ def test_the_language_model_labels_it(page: Page, server: Server) -> None:
     expect(page.get_by_text(re.compile(r"[2-5] of 5: \d_\w+\.(wav|flac)")).first).to_be_visible(
         timeout=120_000 * PATIENCE
     )
-    picture(page, "dataset-labelling")
     page.get_by_role("button", name="Cancel", exact=True).click()
     ended(page)
     expect(page.get_by_text(re.compile(r"Last run: [1-4] labelled · 0 failed · [1-4] left\.")).first).to_be_visible()

@@ -15,6 +15,7 @@ from studio.ui.text import _, plain, plural
 
 EXAMPLE = "./datasets/my_lora_dataset.json"
 _LOAD, _SCAN, _UPLOAD = "dataset.load", "dataset.scan", "dataset.upload"
+_PATH = "dataset.path"
 _FAULTS = "dataset.scan.faults"
 _ROUND = "dataset.upload.round"  # counts up to empty the uploader, whose value can't be set
 _SHOWN = 50  # faults
@@ -25,19 +26,25 @@ def panel() -> None:
     left, right = st.columns(2, gap="large")
     with left:
         st.markdown("**" + _("Load a dataset file") + "**")
-        load("dataset.path", "dataset.load.button")
+        load(_PATH, "dataset.load.button")
     with right:
         st.markdown("**" + _("Scan a folder of songs") + "**")
         _scan()
     with st.expander(_("Upload songs"), icon=":material/upload:"):
         _upload()
-    current.came_of(_UPLOAD)
-    current.came_of(_SCAN)
-    _faults()
     roots = ", ".join(f"`{root}`" for root in studio().settings.training_roots)
     st.caption(
         _("Paths begin in {roots}. STUDIO_DATASET_ROOTS names more folders that this page may use.").format(roots=roots)
     )
+
+
+def outcome() -> None:
+    """Draw what came of the last try, below the step: it folds up when there is a dataset."""
+    for place in (_UPLOAD, _SCAN, f"{_LOAD}.{_PATH}"):
+        current.came_of(place)
+    if faults := st.session_state.get(_FAULTS, ()):
+        with st.expander(plural("{n} remark on what was found", "{n} remarks on what was found", len(faults))):
+            st.markdown("\n".join(f"- {plain(fault)}" for fault in faults[:_SHOWN]))
 
 
 def load(path_key: str, button_key: str) -> None:
@@ -50,7 +57,8 @@ def load(path_key: str, button_key: str) -> None:
         persist_state="session",
     )
     st.button(_("Load"), key=button_key, on_click=_open, args=[path_key, f"{_LOAD}.{path_key}"])
-    current.came_of(f"{_LOAD}.{path_key}")
+    if path_key != _PATH:
+        current.came_of(f"{_LOAD}.{path_key}")
 
 
 def _open(path_key: str, place: str) -> None:
@@ -98,13 +106,6 @@ def _tell(found: Scan) -> None:
         plural("{n} found in tables", "{n} found in tables", found.used["csv"]),
     ]
     current.say(_SCAN, _("Found: {what}.").format(what=" · ".join(parts)))
-
-
-def _faults() -> None:
-    faults: tuple[str, ...] = st.session_state.get(_FAULTS, ())
-    if faults:
-        with st.expander(plural("{n} remark on what was found", "{n} remarks on what was found", len(faults))):
-            st.markdown("\n".join(f"- {plain(fault)}" for fault in faults[:_SHOWN]))
 
 
 def _upload() -> None:
