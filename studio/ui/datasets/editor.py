@@ -99,45 +99,49 @@ def _values(view: DatasetView, sample: Sample) -> None:
                 key=f"dataset.edit.raw.{view.id}.{sample.id}",
             )
     with right:
-        st.checkbox(
-            _("Instrumental"), key=_key("is_instrumental"), on_change=_note, args=["is_instrumental", view.id, sample]
-        )
-        st.number_input(
-            _("BPM"),
-            min_value=0,
-            max_value=MAX_BPM,
-            step=1,
-            key=_key("bpm"),
-            on_change=_note,
-            args=["bpm", view.id, sample],
-            placeholder=_("not known"),
-        )
-        st.text_input(_("Key Scale"), key=_key("keyscale"), on_change=_note, args=["keyscale", view.id, sample])
-        st.selectbox(
-            _("Time Signature"),
-            METRES,
-            key=_key("timesignature"),
-            format_func=lambda metre: metre if metre == NOT_SAID else fields.METRES.get(metre, _("not known")),
-            on_change=_note,
-            args=["timesignature", view.id, sample],
-        )
-        st.selectbox(
-            _("Language"),
-            _LANGUAGES,
-            key=_key("language"),
-            disabled=instrumental,
-            on_change=_note,
-            args=["language", view.id, sample],
-        )
-        st.text_input(_("Genre"), key=_key("genre"), on_change=_note, args=["genre", view.id, sample])
-        st.selectbox(
-            _("Described by"),
-            OVERRIDES,
-            key=_key("prompt_override"),
-            format_func=lambda override: _(_OVERRIDES[override]),
-            on_change=_note,
-            args=["prompt_override", view.id, sample],
-        )
+        _facts(view, sample, instrumental)
+
+
+def _facts(view: DatasetView, sample: Sample, instrumental: bool) -> None:
+    st.checkbox(
+        _("Instrumental"), key=_key("is_instrumental"), on_change=_note, args=["is_instrumental", view.id, sample]
+    )
+    st.number_input(
+        _("BPM"),
+        min_value=0,
+        max_value=MAX_BPM,
+        step=1,
+        key=_key("bpm"),
+        on_change=_note,
+        args=["bpm", view.id, sample],
+        placeholder=_("not known"),
+    )
+    st.text_input(_("Key Scale"), key=_key("keyscale"), on_change=_note, args=["keyscale", view.id, sample])
+    st.selectbox(
+        _("Time Signature"),
+        METRES,
+        key=_key("timesignature"),
+        format_func=lambda metre: metre if metre == NOT_SAID else fields.METRES.get(metre, _("not known")),
+        on_change=_note,
+        args=["timesignature", view.id, sample],
+    )
+    st.selectbox(
+        _("Language"),
+        _LANGUAGES,
+        key=_key("language"),
+        disabled=instrumental,
+        on_change=_note,
+        args=["language", view.id, sample],
+    )
+    st.text_input(_("Genre"), key=_key("genre"), on_change=_note, args=["genre", view.id, sample])
+    st.selectbox(
+        _("Described by"),
+        OVERRIDES,
+        key=_key("prompt_override"),
+        format_func=lambda override: _(_OVERRIDES[override]),
+        on_change=_note,
+        args=["prompt_override", view.id, sample],
+    )
 
 
 def _area(label: str, name: str, view: DatasetView, sample: Sample, *, height: int, disabled: bool = False) -> None:

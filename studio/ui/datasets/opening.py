@@ -14,6 +14,7 @@ from studio.ui.runtime import studio
 from studio.ui.text import _, plain, plural
 
 EXAMPLE = "./datasets/my_lora_dataset.json"
+FOLDER = "./datasets/my_songs"
 _LOAD, _SCAN, _UPLOAD = "dataset.load", "dataset.scan", "dataset.upload"
 _PATH = "dataset.path"
 _FAULTS = "dataset.scan.faults"
@@ -74,7 +75,7 @@ def _scan() -> None:
     st.text_input(
         _("Audio Folder Path"),
         key="dataset.folder",
-        placeholder="./datasets/my_songs",
+        placeholder=FOLDER,
         help=_("Everything below it is found: {kinds}.").format(kinds=" ".join(EXTENSIONS)),
         persist_state="session",
     )
