@@ -7,15 +7,19 @@ from studio.ui.datasets import current, editor, labelling, opening, saving, sett
 from studio.ui.text import _
 
 status = shell.open_page("dataset")
-jobs.panel()
-view = current.panel()
+with st.container():  # a word that comes or goes here must not move, and so close, the steps below
+    jobs.panel()
+with st.container():
+    view = current.panel()
 with st.expander(_("1 · Load a dataset or scan a folder"), expanded=view is None, icon=":material/folder_open:"):
     opening.panel()
-opening.outcome()
+with st.container():
+    opening.outcome()
 if view is None:
     st.info(_("There is no dataset yet: load one, scan a folder, or upload songs."))
 else:
-    table.panel(view)
+    with st.container():
+        table.panel(view)
     with st.expander(_("2 · Settings for all songs"), icon=":material/tune:"):
         settings.panel(view)
     with st.expander(_("3 · Label"), icon=":material/label:"):
