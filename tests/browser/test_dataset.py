@@ -240,3 +240,26 @@ def test_songs_are_labelled_edited_saved_and_encoded(page: Page, server: Server)
         timeout=60_000 * PATIENCE
     )
     picture(page, "dataset-done")
+
+
+def test_many_songs_are_edited_in_the_table(page: Page, server: Server) -> None:
+    visit(page, server, "dataset")
+    step(page, "1 · Load")
+    fill(page, "Audio Folder Path", "datasets/ds")
+    press(page, "Scan")
+    expect(page.get_by_text("Found: 5 songs")).to_be_visible(timeout=60_000 * PATIENCE)
+    idle(page)
+    tick(page, "Edit in the table")
+    grid = page.locator("[data-testid=stDataFrame] [data-testid=data-grid-canvas]").first
+    for row, words in enumerate(("first song", "second song")):
+        grid.click(position={"x": 60, "y": 52 + 35 * row})  # the file's name; the caption is two cells to the right
+        page.keyboard.press("ArrowRight")
+        page.keyboard.press("ArrowRight")
+        page.keyboard.type(words)
+        page.keyboard.press("Enter")
+        idle(page)
+    picture(page, "dataset-table")
+    press(page, "Save table changes")
+    expect(page.get_by_text("The changes are stored.").first).to_be_visible()
+    songs = document(server, page, "table")
+    assert [songs[name]["caption"] for name in NAMES[:2]] == ["first song", "second song"]

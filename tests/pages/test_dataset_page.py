@@ -136,9 +136,10 @@ def test_unsaved_edits_are_warned_of_kept_and_saved(studio: Studio, songs: Path)
     app.button(key="dataset.edit.back").click().run()
     assert app.text_area(key="dataset.edit.caption").value == "slow ballad"
     app.number_input(key="dataset.edit.bpm").set_value(72).run()
+    app.selectbox(key="dataset.edit.prompt_override").set_value("genre").run()
     app.button(key="dataset.edit.save").click().run()
     one = view(studio).dataset.samples[0]
-    assert (one.caption, one.bpm, one.labeled) == ("slow ballad", 72, True)
+    assert (one.caption, one.bpm, one.prompt_override, one.labeled) == ("slow ballad", 72, "genre", True)
     assert app.dataframe[0].value["Caption"].iloc[0] == "slow ballad"
     assert "not saved yet" not in texts(app)
 

@@ -95,9 +95,9 @@ def _fitting(name: str, value: object) -> object:
             raise InvalidRequest(name, "be true or false", value)
         return value
     if name == "prompt_override":
-        if value not in OVERRIDES:
+        if value not in (*OVERRIDES, ""):
             raise InvalidRequest(name, "be null, 'caption' or 'genre'", value)
-        return value
+        return value or None
     return _bpm(value) if name == "bpm" else _TEXTS[name](str(value or "").strip())
 
 

@@ -7,7 +7,7 @@ from urllib.parse import urljoin
 import streamlit as st
 
 from studio.engine.dataset.editing import METRES, NOT_SAID, lm_fields
-from studio.engine.dataset.samples import INSTRUMENTAL, OVERRIDES, Sample
+from studio.engine.dataset.samples import INSTRUMENTAL, Sample
 from studio.engine.requests import LANGUAGES, MAX_BPM
 from studio.i18n import N_
 from studio.services.datasets.views import DatasetView
@@ -32,7 +32,7 @@ _NAMES = (
     "is_instrumental",
     "prompt_override",
 )
-_OVERRIDES = {None: N_("as the whole dataset"), "caption": N_("caption"), "genre": N_("genre")}
+_OVERRIDES = {"": N_("as the whole dataset"), "caption": N_("caption"), "genre": N_("genre")}
 _LANGUAGES = ("unknown", *(code for code in LANGUAGES if code != "unknown"))
 
 
@@ -136,7 +136,7 @@ def _facts(view: DatasetView, sample: Sample, instrumental: bool) -> None:
     st.text_input(_("Genre"), key=_key("genre"), on_change=_note, args=["genre", view.id, sample])
     st.selectbox(
         _("Described by"),
-        OVERRIDES,
+        list(_OVERRIDES),
         key=_key("prompt_override"),
         format_func=lambda override: _(_OVERRIDES[override]),
         on_change=_note,
@@ -195,6 +195,8 @@ def _shown_value(sample: Sample, name: str) -> object:
     value: object = getattr(sample, name)
     if name == "lyrics":
         return "" if value == INSTRUMENTAL else value
+    if name == "prompt_override":
+        return value or ""
     if name == "language":
         return value if value in LANGUAGES else "unknown"
     if name == "timesignature":

@@ -79,8 +79,8 @@ def _row(place: int, sample: Sample, quality: Quality) -> dict[str, object]:
         _("BPM"): sample.bpm,
         _("Key"): sample.keyscale,
         _("Metre"): sample.timesignature,
-        _("Caption"): sample.caption if len(sample.caption) <= CAPTION else sample.caption[: CAPTION - 1] + "…",
         _("Heard"): _heard(quality),
+        _("Caption"): sample.caption if len(sample.caption) <= CAPTION else sample.caption[: CAPTION - 1] + "…",
     }
 
 
