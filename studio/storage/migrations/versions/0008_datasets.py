@@ -7,7 +7,7 @@ from alembic import op
 
 from studio.storage.times import UtcDateTime
 
-revision = "0008_datasets"
+revision = "0008"
 down_revision = "0007"
 branch_labels = None
 depends_on = None
