@@ -90,15 +90,15 @@ class Handlers:
                 self._mix(payload, lease, run)
             case Train():
                 self._trainer.train(payload, lease, run)
-            case ScoreTake():
-                self._scoring.stored(payload, lease, run)
-            case Measure() | TimeLyrics() | Replay():
+            case ScoreTake() | Measure() | TimeLyrics() | Replay():
                 self._look_after(payload, lease, run)
             case Label() | Prepare() | Listen():
                 self._songs.handle(payload, lease, run)
 
-    def _look_after(self, payload: Measure | TimeLyrics | Replay, lease: Lease, run: Run) -> None:
+    def _look_after(self, payload: ScoreTake | Measure | TimeLyrics | Replay, lease: Lease, run: Run) -> None:
         match payload:
+            case ScoreTake():
+                self._scoring.stored(payload, lease, run)
             case Measure():
                 self._aftercare.measure(payload, lease, run)
             case TimeLyrics():

@@ -35,14 +35,13 @@ class JobKind(StrEnum):
     TIME_LYRICS = "time_lyrics"
     REPLAY = "replay"
     MIX = "mix"
+    TRAIN = "train"
     LABEL = "label"
     PREPARE = "prepare"
     LISTEN = "listen"
-    TRAIN = "train"
 
 
-# nobody waits for these: they run when nothing else does, and unseen
-BACKGROUND = frozenset({JobKind.MEASURE, JobKind.LISTEN})
+BACKGROUND = frozenset({JobKind.MEASURE, JobKind.LISTEN})  # nobody waits for these: unseen, when nothing else runs
 LASTING = frozenset({JobKind.TRAIN})  # what does these outlives the worker, so its death is no sign that they caused it
 
 
@@ -232,9 +231,8 @@ class Listen:
 
 
 Songs = Label | Prepare | Listen  # what is done with a dataset
-Payload = (
-    Generate | Initialize | Write | Encode | Adapt | Measure | TimeLyrics | ScoreTake | Replay | Mix | Train | Songs
-)
+Takes = Generate | Measure | TimeLyrics | ScoreTake | Replay | Mix
+Payload = Takes | Initialize | Write | Encode | Adapt | Train | Songs
 
 
 class _Stored(TypedDict):
@@ -287,10 +285,10 @@ def unpack(kind: str, facts: Facts) -> Payload:
         JobKind.GENERATE: _generate,
         JobKind.ADAPT: lambda stored: _adapt(facts),
         JobKind.MIX: lambda stored: _mix(facts),
+        JobKind.TRAIN: lambda stored: Train(training_id=str(facts["training_id"])),
         JobKind.LABEL: lambda stored: _label(facts),
         JobKind.PREPARE: lambda stored: _prepare(facts),
         JobKind.LISTEN: lambda stored: Listen(dataset_id=str(facts["dataset_id"])),
-        JobKind.TRAIN: lambda stored: Train(training_id=str(facts["training_id"])),
         JobKind.ENCODE: lambda stored: Encode(model=stored["model"], source=Path(stored["source"])),
     }
     stored = cast(_Stored, facts)

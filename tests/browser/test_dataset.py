@@ -250,13 +250,15 @@ def test_many_songs_are_edited_in_the_table(page: Page, server: Server) -> None:
     expect(page.get_by_text("Found: 5 songs")).to_be_visible(timeout=60_000 * PATIENCE)
     idle(page)
     tick(page, "Edit in the table")
-    grid = page.locator("[data-testid=stDataFrame] [data-testid=data-grid-canvas]").first
+    grid = page.locator("[data-testid=stDataFrame] .dvn-scroller").first
     for row, words in enumerate(("first song", "second song")):
         grid.click(position={"x": 60, "y": 52 + 35 * row})  # the file's name; the caption is two cells to the right
         page.keyboard.press("ArrowRight")
         page.keyboard.press("ArrowRight")
-        page.keyboard.type(words)
         page.keyboard.press("Enter")
+        cell = page.locator("#portal textarea")
+        cell.fill(words)
+        cell.press("Enter")
         idle(page)
     picture(page, "dataset-table")
     press(page, "Save table changes")
