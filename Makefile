@@ -29,7 +29,7 @@ EXTRACT = PYTHONPATH=. $(BIN)/pybabel -q extract -F studio/locale/babel.cfg -k N
 	--project=studio --omit-header -o
 
 .DEFAULT_GOAL := run
-.PHONY: run test check browser slow unit postgres vllm vllm-tests bench mini mini-lm mini-eval migrate catalogues fmt
+.PHONY: run test check browser slow unit postgres vllm vllm-tests bench mini mini-lm mini-lm-more mini-eval migrate catalogues fmt
 .PHONY: clean chromium
 
 run: .venv/installed $(MO)  ## install what is missing, then serve with the bundled model; `studio serve` migrates
@@ -78,6 +78,15 @@ mini-lm: .venv/installed  ## the bundled language model, after `make mini`
 	$(BIN)/python -m mini.lm.ear --steps 1000
 	$(BIN)/python -m mini.lm.train --steps $(LM_STEPS)
 	$(BIN)/python -m mini.lm.export
+
+LM_EARLIER ?= data/models/acestep-5Hz-lm-mini
+LM_MORE ?= understand=0.17 plan=0.28 contrast=0.38 forgotten=0.03 "text plan=0.1" copy=0.08 create=0.05 format=0.04
+mini-lm-more: .venv/installed  ## the bundled language model from its own weights, so that codes follow drums; writes mini/work/models
+	$(BIN)/python -m mini.data --shards 1
+	$(BIN)/python -m mini.lm.bank --passes 6 --checkpoint data/models/acestep-mini-base --held-out 20
+	$(BIN)/python -m mini.lm.train --steps 480 --settle 180 --tokens 1800 --earlier $(LM_EARLIER) --same-codes --gentle 0.5 \
+		--kinds $(LM_MORE)
+	$(BIN)/python -m mini.lm.export --out mini/work/models
 
 mini-eval: .venv/installed
 	$(BIN)/python -m mini.evaluate
