@@ -80,13 +80,14 @@ mini-lm: .venv/installed  ## the bundled language model, after `make mini`
 	$(BIN)/python -m mini.lm.export
 
 LM_EARLIER ?= data/models/acestep-5Hz-lm-mini
-LM_MORE ?= understand=0.17 plan=0.28 contrast=0.38 forgotten=0.03 "text plan=0.1" copy=0.08 create=0.05 format=0.04
-mini-lm-more: .venv/installed  ## the bundled language model from its own weights, so that codes follow drums; writes mini/work/models
+LM_SHARES ?= understand=0.12 plan=0.22 contrast=0.46 forgotten=0.01 "text plan=0.08" copy=0.05 create=0.04 format=0.02
+LM_OUT ?= mini/work/models
+mini-lm-more: .venv/installed  ## goes on from the weights in LM_EARLIER, until codes follow the drums of a caption
 	$(BIN)/python -m mini.data --shards 1
-	$(BIN)/python -m mini.lm.bank --passes 6 --checkpoint data/models/acestep-mini-base --held-out 20
-	$(BIN)/python -m mini.lm.train --steps 480 --settle 180 --tokens 1800 --earlier $(LM_EARLIER) --same-codes --gentle 0.5 \
-		--kinds $(LM_MORE)
-	$(BIN)/python -m mini.lm.export --out mini/work/models
+	$(BIN)/python -m mini.lm.bank --passes 3 --checkpoint data/models/acestep-mini-base --held-out 20
+	$(BIN)/python -m mini.lm.train --steps 280 --settle 130 --tokens 1800 --earlier $(LM_EARLIER) --same-codes --gentle 0.5 \
+		--kinds $(LM_SHARES)
+	$(BIN)/python -m mini.lm.export --out $(LM_OUT)
 
 mini-eval: .venv/installed
 	$(BIN)/python -m mini.evaluate
