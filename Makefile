@@ -29,7 +29,7 @@ EXTRACT = PYTHONPATH=. $(BIN)/pybabel -q extract -F studio/locale/babel.cfg -k N
 	--project=studio --omit-header -o
 
 .DEFAULT_GOAL := run
-.PHONY: run test check browser slow unit postgres vllm vllm-tests bench mini mini-lm mini-eval migrate catalogues fmt
+.PHONY: run test check browser slow unit postgres vllm vllm-tests bench mini mini-lm mini-lm-more mini-eval migrate catalogues fmt
 .PHONY: clean chromium
 
 run: .venv/installed $(MO)  ## install what is missing, then serve with the bundled model; `studio serve` migrates
@@ -78,6 +78,16 @@ mini-lm: .venv/installed  ## the bundled language model, after `make mini`
 	$(BIN)/python -m mini.lm.ear --steps 1000
 	$(BIN)/python -m mini.lm.train --steps $(LM_STEPS)
 	$(BIN)/python -m mini.lm.export
+
+LM_EARLIER ?= data/models/acestep-5Hz-lm-mini
+LM_SHARES ?= understand=0.12 plan=0.22 contrast=0.46 forgotten=0.01 "text plan=0.08" copy=0.05 create=0.04 format=0.02
+LM_OUT ?= mini/work/models
+mini-lm-more: .venv/installed  ## goes on from the weights in LM_EARLIER, until codes follow the drums of a caption
+	$(BIN)/python -m mini.data --shards 1
+	$(BIN)/python -m mini.lm.bank --passes 3 --checkpoint data/models/acestep-mini-base --held-out 20
+	$(BIN)/python -m mini.lm.train --steps 280 --settle 130 --tokens 1800 --earlier $(LM_EARLIER) --same-codes --gentle 0.5 \
+		--kinds $(LM_SHARES)
+	$(BIN)/python -m mini.lm.export --out $(LM_OUT)
 
 mini-eval: .venv/installed
 	$(BIN)/python -m mini.evaluate

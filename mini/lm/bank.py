@@ -1,7 +1,7 @@
 """The songs of `mini.data` as audio codes, each also in other keys and cut at other places.
 
 Latents are energies of semitones, so moving them up or down by whole semitones is the song in another key.
-`python -m mini.lm.bank` writes the bank; it needs the audio tokenizer that `mini.codes` trains.
+`python -m mini.lm.bank` writes the bank with the audio tokenizer that `mini.codes` trains, or with a checkpoint's.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 BANK = data.WORK / "lm_bank.npz"
 GROUP = 5  # latent frames of one code
 FARTHEST = 5  # semitones a song is moved at most
-HELD_OUT = 200  # last songs, never trained on
+HELD_OUT = 200  # last songs, never trained on, if not said otherwise
 SONGS_AT_ONCE = 50
 CODES_A_SONG = 120
 STRETCHES = range(-9, 10)  # steps of the tempo grid, 2.4 % each
@@ -70,8 +70,9 @@ def load_bank(path: Path = BANK) -> Bank:
     """Read what `make_bank` wrote."""
     with np.load(path) as parts:
         arrays = {name: parts[name] for name in (*LABELS, "chunks", "mean", "spread")}
+        kept = int(parts["held_out"]) if "held_out" in parts else HELD_OUT
     last = int(arrays["seeds"].max()) + 1
-    return Bank(**arrays, held_out=arrays["seeds"] >= last - HELD_OUT)
+    return Bank(**arrays, held_out=arrays["seeds"] >= last - kept)
 
 
 def stretch(latents: NDArray[np.float16], steps: int) -> NDArray[np.float16]:
@@ -100,23 +101,30 @@ def stretch(latents: NDArray[np.float16], steps: int) -> NDArray[np.float16]:
     return faster
 
 
-def make_bank(passes: int, processes: int) -> None:
+def make_bank(passes: int, processes: int, checkpoint: Path | None = None, held_out: int = HELD_OUT) -> None:
     """Encode every finished shard `passes` times; what an earlier run has encoded is kept.
+
+    The audio tokenizer is that of a checkpoint's folder, or else the one in training.
 
     First the songs as they are, then moved, then moved and stretched, which keeps a model from knowing a tempo by the
     tune.
     """
-    from mini.codes import load_codec
-
-    codec, parts = load_codec(), _read()
+    codec, parts = _codec(checkpoint), _read()
     done = len(parts["seeds"]) // max(1, len(np.unique(parts["seeds"])))
     for number in range(done, passes):
-        jobs = [(path, shard, number) for shard, path in enumerate(_shards())]
+        jobs = [(path, shard, number, checkpoint) for shard, path in enumerate(_shards())]
         with multiprocessing.get_context("spawn").Pool(processes) as pool:
             found = pool.starmap(_encode, jobs, chunksize=1)
         parts = {name: np.concatenate([parts[name], *(one[name] for one in found)]) for name in LABELS}
         print(f"bank: pass {number + 1} of {passes}", flush=True)
-        _write(parts | {"chunks": codec_chunks(codec), "mean": codec.mean.numpy(), "spread": codec.spread.numpy()})
+        facts = {"chunks": codec_chunks(codec), "mean": codec.mean.numpy(), "spread": codec.spread.numpy()}
+        _write(parts | facts | {"held_out": np.array(held_out)})
+
+
+def _codec(checkpoint: Path | None) -> Codec:
+    from mini.codes import load_codec, read_codec
+
+    return read_codec(checkpoint) if checkpoint else load_codec()
 
 
 def _shards() -> list[Path]:
@@ -126,11 +134,9 @@ def _shards() -> list[Path]:
     return paths
 
 
-def _encode(path: Path, shard: int, number: int) -> dict[str, NDArray[np.int64]]:
-    from mini.codes import load_codec
-
+def _encode(path: Path, shard: int, number: int, checkpoint: Path | None) -> dict[str, NDArray[np.int64]]:
     torch.set_num_threads(1)
-    codec, rng = load_codec(), np.random.default_rng((100 + number, shard))
+    codec, rng = _codec(checkpoint), np.random.default_rng((100 + number, shard))
     with np.load(path) as parts:
         mixes = parts["latents"][:, data.MIX]
     seeds = shard * data.SONGS_A_SHARD + np.arange(len(mixes))
@@ -187,6 +193,10 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--passes", type=int, default=4, help="how often each song is encoded")
     parser.add_argument("--processes", type=int, default=1)
+    parser.add_argument(
+        "--checkpoint", type=Path, help="folder with the audio tokenizer, instead of the one in training"
+    )
+    parser.add_argument("--held-out", type=int, default=HELD_OUT, help="last songs no language model is trained on")
     torch.set_num_threads(1)
     options = parser.parse_args()
-    make_bank(options.passes, options.processes)
+    make_bank(options.passes, options.processes, options.checkpoint, options.held_out)

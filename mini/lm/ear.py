@@ -20,6 +20,7 @@ from torch.nn import functional as F
 
 from mini.composer.tempo import CLOCKS
 from mini.lm.bank import Bank
+from mini.lm.muon import HALVES, Muon
 from mini.lm.network import POOL_LAYER, TEMPOS, WIDTH, Listener, echoes, labels_of
 from mini.lm.train import Trainer
 
@@ -72,7 +73,7 @@ def train(trainer: Trainer, steps: int) -> None:
     rest += [part for part in ear.layers.parameters() if part.ndim != 2]
     rest += [model.hit_rows, model.note_rows, model.lm.get_input_embeddings().weight]
     size = float(echoes(bank.chunks, bank.codes[:64, :CLIP].clip(0)).std())
-    muon = torch.optim.Muon(matrices, lr=RATE, weight_decay=0.02, adjust_lr_fn="match_rms_adamw")
+    muon = Muon(matrices, lr=RATE, weight_decay=0.02)
     adam = torch.optim.AdamW(rest, lr=1e-3, betas=(0.9, 0.98), weight_decay=0.0)
     rng, started, losses = np.random.default_rng(1), time.time(), list[tuple[float, float]]()
     for step in range(steps):
@@ -84,7 +85,7 @@ def train(trainer: Trainer, steps: int) -> None:
             np.int64
         )
         tempo, key = torch.from_numpy(truth[rows, 0]), torch.from_numpy(truth[rows, 1])
-        with torch.autocast("cpu", dtype=torch.bfloat16):
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=HALVES):
             said = [part.float() for part in ear(torch.from_numpy(codes))]
         heard = F.cross_entropy(said[0], soft(tempo, TEMPOS, around=False))
         heard = heard + F.cross_entropy(said[1], soft(tempo % CLOCKS, CLOCKS, around=True))

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from mini.lm.network import Listener, widened
-from mini.lm.train import STATE, TOKENIZER
+from mini.lm.train import STATE, TOKENIZER, TOKENIZER_FILES
 from mini.lm.vocabulary import make_vocabulary
 
 NAME = "acestep-5Hz-lm-mini"
@@ -26,7 +26,7 @@ def export(folder: Path, kind: torch.dtype = torch.float16) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     widened(model.fold(), vocabulary).to(kind).save_pretrained(folder)
     (folder / "generation_config.json").unlink(missing_ok=True)  # the published ones have none
-    for name in ("tokenizer.json", "tokenizer_config.json"):
+    for name in TOKENIZER_FILES:
         shutil.copy(TOKENIZER / name, folder / name)
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     config["studio"] = {"audio_codes": vocabulary.codes}

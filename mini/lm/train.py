@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import argparse
 import copy
+import shutil
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from torch import Tensor, nn
 from mini import data
 from mini.composer import draw_song
 from mini.lm.bank import load_bank
+from mini.lm.muon import HALVES, Muon
 from mini.lm.network import Listener, begin, begin_numbers, look_back, part_again, read_narrow, speak_up
 from mini.lm.sequences import (
     Clip,
@@ -36,8 +38,8 @@ from mini.lm.vocabulary import make_vocabulary
 
 STATE = data.WORK / "lm_train.pt"
 TOKENIZER = data.WORK / "lm_tokenizer"
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")
 RATE, REST_RATE, EMBEDDING_RATE = 2.5e-3, 1.5e-3, 6e-3
-HALVES = torch.cpu._is_avx512_bf16_supported()  # elsewhere half precision takes ten times as long as full
 STATE_SIZES = (0.031, 0.12)  # of the states before the first two layers when training begins
 SHORTEST = 50  # codes of a clip
 ASKED = {
@@ -73,12 +75,14 @@ class Trainer:
         self,
         tokens: int,
         earlier: Path | None = None,
-        kinds: Sequence[str] = tuple(SHARES),
+        shares: Mapping[str, float] = SHARES,
         *,
         gentle: float = 1.0,
         same_codes: bool = False,
     ) -> None:
-        self.tokens, self.kinds, self.gentle, self.earlier = tokens, kinds, gentle, earlier
+        self.tokens, self.shares, self.gentle, self.earlier = tokens, shares, gentle, earlier
+        if earlier:
+            _take_tokenizer(earlier)
         self.vocabulary = make_vocabulary(TOKENIZER)
         self.bank = load_bank()
         self.rows = np.flatnonzero(~self.bank.held_out)
@@ -103,7 +107,7 @@ class Trainer:
         chosen = set(map(id, [*matrices, *tables]))
         rest = [part for part in self.model.parameters() if id(part) not in chosen]
         self.optimizers: list[torch.optim.Optimizer] = [
-            torch.optim.Muon(matrices, lr=RATE, weight_decay=0.02, adjust_lr_fn="match_rms_adamw"),
+            Muon(matrices, lr=RATE, weight_decay=0.02),
             torch.optim.AdamW(rest, lr=REST_RATE, betas=(0.9, 0.98), weight_decay=0.0),
             torch.optim.AdamW(tables, lr=EMBEDDING_RATE, betas=(0.9, 0.98), weight_decay=0.0),
         ]
@@ -209,7 +213,7 @@ class Trainer:
 
     def _batches(self) -> Iterator[list[tuple[str, Text]]]:
         """Batches of one kind each, texts of similar length together; kinds take turns by their shares."""
-        kinds, shares = self.kinds, np.array([SHARES[kind] for kind in self.kinds])
+        kinds, shares = list(self.shares), np.array(list(self.shares.values()))
         waiting: dict[str, list[list[tuple[str, Text]]]] = {kind: [] for kind in kinds}
         while True:
             kind = kinds[int(self.rng.choice(len(kinds), p=shares / shares.sum()))]
@@ -278,6 +282,31 @@ def _padded(texts: list[Text], pad: int) -> tuple[Tensor, Tensor, Tensor]:
     return ids, positions, weights
 
 
+def _take_tokenizer(earlier: Path) -> None:
+    """Go on with the earlier model's tokenizer: its embeddings mean nothing with another."""
+    for name in TOKENIZER_FILES:
+        theirs, ours = earlier / name, TOKENIZER / name
+        if not ours.exists():
+            TOKENIZER.mkdir(parents=True, exist_ok=True)
+            shutil.copy(theirs, ours)
+        elif ours.read_bytes() != theirs.read_bytes():
+            raise SystemExit(f"--earlier {earlier}: {name} must be that of the work folder, {ours} differs")
+
+
+def _share(text: str) -> tuple[str, float]:
+    """A kind of example and its share of the steps, out of `kind` or `kind=share`."""
+    kind, _, share = text.partition("=")
+    if kind not in SHARES:
+        raise argparse.ArgumentTypeError(f"kind must be one of {', '.join(SHARES)}, got {kind!r}")
+    try:
+        part = float(share) if share else SHARES[kind]
+    except ValueError:
+        part = -1.0
+    if not 0 < part <= 1:
+        raise argparse.ArgumentTypeError(f"share of {kind} must be above 0 and at most 1, got {share!r}")
+    return kind, part
+
+
 def main() -> None:
     """Train until a step."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -293,14 +322,18 @@ def main() -> None:
         "--gentle", type=float, default=1.0, help="factor on all rates, for weights that are good already"
     )
     parser.add_argument(
-        "--kinds", nargs="+", choices=tuple(SHARES), default=tuple(SHARES), help="examples to learn from"
+        "--kinds",
+        nargs="+",
+        type=_share,
+        default=list(SHARES.items()),
+        metavar="KIND[=SHARE]",
+        help=f"examples to learn from, and their share of the steps if another: {', '.join(SHARES)}",
     )
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     torch.set_flush_denormal(True)  # sharp attention makes many tiny numbers, and those are slow on a CPU
-    trainer = Trainer(
-        options.tokens, options.earlier, options.kinds, gentle=options.gentle, same_codes=options.same_codes
-    )
+    shares = dict(options.kinds)
+    trainer = Trainer(options.tokens, options.earlier, shares, gentle=options.gentle, same_codes=options.same_codes)
     trainer.resume()
     trainer.run(options.steps, options.settle)
 
