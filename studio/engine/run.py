@@ -23,8 +23,6 @@ class Phase(StrEnum):
     LABELLING = "labelling"  # song after song of a dataset is described
     ENCODING = "encoding"  # song after song of a dataset becomes tensors
     TRAINING = "training"  # of an adapter, which has the device to itself
-    LABELLING = "labelling"  # song after song of a dataset is described
-    ENCODING = "encoding"  # song after song of a dataset becomes tensors
 
 
 Listener = Callable[[Phase, int, int], None]

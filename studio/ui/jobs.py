@@ -38,8 +38,6 @@ _PHASES = {
     Phase.LABELLING: N_("Labelling"),
     Phase.ENCODING: N_("Encoding songs"),
     Phase.TRAINING: N_("Training a LoRA"),
-    Phase.LABELLING: N_("Labelling"),
-    Phase.ENCODING: N_("Encoding songs"),
 }
 _NOTE = ":material/music_note:"
 _READY = {  # kind of a job -> what its end means
@@ -54,8 +52,6 @@ _READY = {  # kind of a job -> what its end means
     "label": N_("The songs are labelled"),
     "prepare": N_("The songs are encoded"),
     "train": N_("The LoRA is trained"),
-    "label": N_("The songs are labelled"),
-    "prepare": N_("The songs are encoded"),
     "": N_("The language model is done"),
 }
 _FAILED = {
@@ -69,8 +65,6 @@ _FAILED = {
     "label": N_("Labelling failed: {reason}"),
     "prepare": N_("Preprocessing failed: {reason}"),
     "train": N_("The training failed: {reason}"),
-    "label": N_("Labelling failed: {reason}"),
-    "prepare": N_("Preprocessing failed: {reason}"),
     "": N_("The language model failed: {reason}"),
 }
 _CANCELLED = {
