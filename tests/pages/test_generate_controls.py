@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from safetensors.numpy import save_file
 from streamlit.testing.v1 import AppTest
 from streamlit.testing.v1.element_tree import Checkbox, Slider
 
@@ -246,7 +247,9 @@ def test_an_adapter_is_loaded_weighed_switched_and_taken_off(app: AppTest, ready
     assert switch(app).value is False
     folder = tmp_path / "warm"
     folder.mkdir()
-    (folder / "lokr_weights.safetensors").write_bytes(b"")  # enough for a folder to count; the stand-in reads nothing
+    (folder / "adapter_config.json").write_text(json.dumps({"peft_type": "LORA", "r": 1, "lora_alpha": 1}))
+    weights = {f"layer.lora_{part}.weight": np.ones((1, 1), np.float32) for part in "AB"}
+    save_file(weights, folder / "adapter_model.safetensors")
     app.text_input("lora.path").set_value(str(folder))
     app.button("lora.load").click().run()
     wait_for(lambda: not ready.generation.active())

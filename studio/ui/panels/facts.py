@@ -16,6 +16,7 @@ from studio.ui.text import _, language, plain, seconds
 
 _OPEN = ("bpm", "keyscale", "timesignature", "vocal_language", "duration")  # what Auto leaves to the model
 _PILLS = "facts.open"
+_MARKED = "facts.open.marked"  # what the present toggles began with
 _ROUND = "facts.open.round"  # counts the times the toggles followed the fields
 
 
@@ -36,16 +37,19 @@ def _auto(model: ModelView | None) -> None:
     """Draw one Auto toggle a fact: on is an empty field, off a value to begin with."""
     auto = [name for name in _OPEN if st.session_state[key(name)] == FIELDS[name].default]
     number = st.session_state.setdefault(_ROUND, 0)
-    if set(st.session_state.get(f"{_PILLS}.{number}") or ()) != set(auto):
+    marked = st.session_state.get(f"{_PILLS}.{number}")
+    if marked is None or set(marked) != set(auto):
         # Under the same key a browser that hasn't drawn them yet would send the old marks back with what is typed next,
-        # and the field they are for would be emptied.
+        # and the field they are for would be emptied. Marks that came through the session's state instead of as their
+        # default would be lost by a browser that draws them a run too late.
         st.session_state[_ROUND] = number = number + 1
-        st.session_state[f"{_PILLS}.{number}"] = auto
+        st.session_state[_MARKED] = auto
     name = f"{_PILLS}.{number}"
     st.pills(
         _("Auto"),
         _OPEN,
         selection_mode="multi",
+        default=st.session_state[_MARKED],
         key=name,
         format_func=fields.label,
         help=_("What is marked is left to the model. Take a mark away to begin with a value of your own."),
