@@ -169,7 +169,7 @@ def _exported(page: Page, out: Path) -> None:
 def _loaded(page: Page) -> None:
     expect(badge(page, "Ready")).to_be_visible(timeout=LONG)
     press(page, "Use it on Generate")
-    page.get_by_text("Service Configuration").click()
+    page.get_by_text("Service Configuration", exact=True).click()
     idle(page)
     expect(box(page, "LoRA Path")).to_have_value(re.compile("final_lora$"))
     press(page, "Load LoRA")
