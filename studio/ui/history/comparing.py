@@ -29,7 +29,8 @@ def panel(model: ModelView | None) -> None:
     with st.container(border=True, key="history.comparison"):
         st.subheader(_("Difference"), anchor=False)
         left, right = (
-            name_of(take) + " · " + _("take {n}").format(n=take.index + 1) for take in (found.left, found.right)
+            f"{letter} · {name_of(take)} · " + _("take {n}").format(n=take.index + 1)
+            for letter, take in zip("AB", (found.left, found.right), strict=True)
         )
         if not found.settings and not found.results:
             st.info(_("These two takes were made with the same settings."))

@@ -53,5 +53,5 @@ def test_killed_at_random_steps_it_goes_on_to_the_same_weights(tmp_path: Path, m
         known |= losses
     known |= heard(start(model, tensors, out, "--resume", "latest"))
     assert known == straight
-    for name in ("final/adapter_model.safetensors", "checkpoints/epoch_30/adapter/adapter_model.safetensors"):
+    for name in ("final/adapter/adapter_model.safetensors", "checkpoints/epoch_30/adapter/adapter_model.safetensors"):
         assert (tmp_path / "straight" / name).read_bytes() == (out / name).read_bytes()

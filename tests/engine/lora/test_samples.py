@@ -33,7 +33,7 @@ def test_samples_are_the_adapters_takes_and_change_no_update(
     events: list[Event] = []
     train(job(model, tensors, tmp_path / "heard", settings), events.append, never)
     train(job(model, tensors, tmp_path / "mute", replace(settings, sample_every=0)), lambda event: None, never)
-    weights = [(tmp_path / run / "final/adapter_model.safetensors").read_bytes() for run in ("heard", "mute")]
+    weights = [(tmp_path / run / "final/adapter/adapter_model.safetensors").read_bytes() for run in ("heard", "mute")]
     assert weights[0] == weights[1]
     assert told(events) == [(not epoch, epoch, prompt) for epoch in (0, 1, 2) for prompt in (0, 1)]
     folder = tmp_path / "heard" / "samples"

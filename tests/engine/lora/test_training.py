@@ -135,10 +135,10 @@ def test_every_song_is_heard_once_an_epoch_and_the_order_follows_from_the_seed()
     "other",
     [
         {},
-        {"optimizer": Optimizer.ADAFACTOR},
-        {"weight_decompose": True},
-        {"adapter": AdapterKind.LOKR},
-        {"adapter": AdapterKind.LOHA, "checkpointing": True},
+        pytest.param({"optimizer": Optimizer.ADAFACTOR}, marks=pytest.mark.slow),
+        pytest.param({"weight_decompose": True}, marks=pytest.mark.slow),
+        pytest.param({"adapter": AdapterKind.LOKR}, marks=pytest.mark.slow),
+        pytest.param({"adapter": AdapterKind.LOHA, "checkpointing": True}, marks=pytest.mark.slow),
     ],
     ids=str,
 )
@@ -157,7 +157,7 @@ def test_a_run_stopped_twice_and_resumed_equals_one_that_was_not(
         train(replace(broken, resume=last), parts.append, after(updates))
     assert steps(parts) == steps(straight)
     assert len(steps(straight)) == 6
-    for name in ("final/adapter_model.safetensors", "checkpoints/epoch_3/adapter/adapter_model.safetensors"):
+    for name in ("final/adapter/adapter_model.safetensors", "checkpoints/epoch_3/adapter/adapter_model.safetensors"):
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
     states = [torch.load(tmp_path / run / "checkpoints/epoch_3" / STATE, weights_only=True) for run in "ab"]
     for key in ("weights", "average"):
