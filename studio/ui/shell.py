@@ -12,7 +12,7 @@ from studio.services.views import StatusView, WorkerState
 from studio.ui import jobs, notices
 from studio.ui.guide import guide
 from studio.ui.runtime import studio
-from studio.ui.text import Colour, _, explain, language, plain
+from studio.ui.text import Colour, _, explain, language, plain, speak
 
 PAGES = {  # name -> (script, menu label, title)
     "home": ("Home.py", N_("Home"), N_("Studio")),
@@ -79,7 +79,7 @@ def _language() -> None:
         list(LANGUAGES),
         key=_LANGUAGE,
         format_func=lambda code: LANGUAGES[code],
-        on_change=lambda: st.session_state.update(language=st.session_state[_LANGUAGE]),
+        on_change=lambda: speak(st.session_state[_LANGUAGE]),
     )
 
 

@@ -23,6 +23,18 @@ def language() -> str:
     return str(st.session_state.get("language") or match(st.context.locale))
 
 
+def speak(code: str) -> None:
+    """Change the session's language; a callback.
+
+    A browser names what is chosen by its label. The labels change now, so every choice is sent to it anew, or it would
+    go on naming the old ones, which nothing knows any more. Buttons, uploads and tables are no choices.
+    """
+    st.session_state["language"] = code
+    for name, value in list(st.session_state.items()):
+        if isinstance(value, str | int | float | list) and not isinstance(value, bool):
+            st.session_state[name] = value
+
+
 def _(text: str) -> str:
     """Translate `text` into the session's language."""
     return catalogue(language()).gettext(text)

@@ -13,8 +13,8 @@ from tests.browser.conftest import Server, box, generate, idle, picture, visit, 
 from tests.browser.test_languages import unfold
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(1800)]
-# Contrast does not count for what is disabled, but axe sees only the disabled element, not the words beside it. A button's
-# shortcut is drawn by Streamlit, at 60 % of the button's own words.
+# Contrast does not count for what is disabled, but axe sees only the disabled element, not the words beside it.
+# A button's shortcut is drawn by Streamlit, at 60 % of the button's own words.
 DISABLED = """selector => {
   const node = document.querySelector(selector);
   if (node && node.matches('kbd')) return true;

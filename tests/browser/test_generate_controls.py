@@ -50,7 +50,7 @@ def test_the_service_panel_says_everything_and_loads_again(page: Page, server: S
     expect(page.get_by_role("alert").filter(has_text="LoRA Path")).to_be_visible()
     picture(page, "generate-service")
     page.get_by_role("button", name="Initialize Service").click()
-    expect(service.locator("details[open]")).to_have_count(0, timeout=240_000)  # it closes when the model is there
+    expect(page.get_by_text("The model is ready")).to_be_visible(timeout=240_000)
     expect(page.get_by_role("button", name="Cancel")).to_have_count(0)
     expect(page.locator("[data-testid=stSidebar]").get_by_text("Ready", exact=False)).to_be_visible()
     expect(page.locator("[data-testid=stSidebar]").get_by_text("LoRA: none", exact=False)).to_be_visible()

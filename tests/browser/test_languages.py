@@ -11,7 +11,7 @@ from playwright.sync_api import Page, expect
 
 from studio.i18n import LANGUAGES, LOCALES, SOURCE, catalogue
 from studio.ui.shell import PAGES
-from tests.browser.conftest import Server, box, choose, idle, picture, visit
+from tests.browser.conftest import Server, box, choose, idle, number, picture, visit
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(1800)]
 TEXTS = """() => {
@@ -67,12 +67,13 @@ def test_no_page_is_left_in_english(page: Page, server: Server, language: str) -
 
 
 def unfold(page: Page) -> None:
-    """Open every panel of the page."""
-    for number in range(page.locator("details > summary").count()):
-        panel = page.locator("details").nth(number)
-        if panel.get_attribute("open") is None:
-            panel.locator("summary").first.click()
-            idle(page)
+    """Open every panel of the page, and those inside them."""
+    for _ in range(3):
+        closed = page.locator("details:not([open]) > summary")
+        if closed.count() == 0:
+            return
+        closed.evaluate_all("all => all.forEach(one => one.click())")
+        idle(page)
 
 
 def test_switching_keeps_what_was_typed(page: Page, server: Server) -> None:
@@ -80,7 +81,8 @@ def test_switching_keeps_what_was_typed(page: Page, server: Server) -> None:
     box(page, "Caption").fill("calm piano")
     box(page, "Caption").press("Control+Enter")
     idle(page)
-    for language in (*sorted(set(LANGUAGES) - {SOURCE}), SOURCE):
+    choose(page, "Time Signature", "3/4")
+    for bpm, language in enumerate((*sorted(set(LANGUAGES) - {SOURCE}), SOURCE), 90):
         said = page.locator("[data-testid=stSidebar] [data-testid=stSelectbox]").get_by_role("combobox")
         said.click()
         page.get_by_role("option", name=LANGUAGES[language], exact=True).click()
@@ -88,3 +90,9 @@ def test_switching_keeps_what_was_typed(page: Page, server: Server) -> None:
         words = catalogue(language).gettext
         expect(box(page, words("Caption"))).to_have_value("calm piano")
         expect(page.get_by_role("button", name=words("Generate Music"))).to_be_visible()
+        expect(page.get_by_role("combobox", name=words("Time Signature"), exact=True)).to_have_value("3/4")
+        # What is chosen is still known when the next field is typed.
+        number(page, words("BPM")).fill(str(bpm))
+        number(page, words("BPM")).press("Enter")
+        idle(page)
+        expect(page.locator("[data-testid=stException], [data-testid=stAlertContentError]")).to_have_count(0)

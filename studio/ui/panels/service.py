@@ -17,7 +17,7 @@ from studio.ui import jobs, notices
 from studio.ui.panels import devices, hardware, loaded, lora
 from studio.ui.runtime import settings, studio
 from studio.ui.shell import word
-from studio.ui.text import _, language, plain
+from studio.ui.text import _, language, plain, speak
 
 BACKENDS = ("pt", "vllm")
 REMOTE = "remote"
@@ -74,6 +74,7 @@ def _language() -> None:
         list(LANGUAGES),
         key="language",
         format_func=lambda code: LANGUAGES[code],
+        on_change=lambda: speak(st.session_state["language"]),
         persist_state="session",
     )
 
