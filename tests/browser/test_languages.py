@@ -63,7 +63,8 @@ def test_no_page_is_left_in_english(page: Page, server: Server, language: str) -
             found = page.evaluate(TEXTS)
             left = {text for text in found for _source, pattern in forbidden if pattern.match(text)}
             assert left == set(), (language, name)
-            picture(page, f"{language}-{name}")
+            if language == "it":  # here are no fonts for the others
+                picture(page, f"{language}-{name}")
 
 
 def unfold(page: Page) -> None:
