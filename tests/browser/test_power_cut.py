@@ -19,7 +19,7 @@ def test_after_a_power_cut_the_batch_ends_and_earlier_takes_play(page: Page, ser
     wait_for_takes(page, 2)
 
     box(page, "Caption").fill("in the middle of the power cut")
-    number(page, "Audio Duration (seconds)").fill("20")
+    number(page, "Audio Duration (seconds)").fill("60")  # long enough to be seen
     number(page, "Batch Size").fill("3")
     generate(page)
     expect(page.get_by_text(re.compile(r"step \d+ of \d+"))).to_be_visible()
@@ -37,4 +37,4 @@ def test_after_a_power_cut_the_batch_ends_and_earlier_takes_play(page: Page, ser
     assert play(page, page.locator(".studio-deck audio").last) == pytest.approx(10.0, abs=0.15)
     picture(page, "history-after-power-cut")
     if not failed:
-        assert play(page, page.locator(".studio-deck audio").first) == pytest.approx(20.0, abs=0.15)
+        assert play(page, page.locator(".studio-deck audio").first) == pytest.approx(60.0, abs=0.15)
