@@ -77,8 +77,8 @@ def run(args: argparse.Namespace) -> int:
     from studio.engine.checkpoint import resolve
     from studio.engine.lora.board import Board
     from studio.engine.lora.config import TrainSettings, read_settings, settings_of
+    from studio.engine.lora.layout import checkpoints
     from studio.engine.lora.session import TrainingJob, train
-    from studio.engine.lora.train import checkpoints
 
     row = read_settings(args.config) if args.config else {}
     given = {item.name: getattr(args, item.name) for item in fields(TrainSettings)}

@@ -17,11 +17,12 @@ from studio.engine.engine import Engine
 from studio.engine.loaded import hold
 from studio.engine.lora.config import TrainSettings
 from studio.engine.lora.examples import Example, read_examples
+from studio.engine.lora.layout import FINAL, checkpoints
 from studio.engine.lora.loss import FlowLoss, describe
 from studio.engine.lora.network import Trainable
 from studio.engine.lora.prepare import MANIFEST
 from studio.engine.lora.samples import Event, Sampler
-from studio.engine.lora.train import FINAL, Ending, Training, checkpoints
+from studio.engine.lora.train import Ending, Training
 from studio.engine.manifest import sha256
 from studio.engine.memory import MemoryPlan
 from studio.engine.run import Run

@@ -22,14 +22,13 @@ from torch import Tensor
 
 from studio.engine.lora.config import FREE, Optimizer, TrainSettings
 from studio.engine.lora.examples import Batch, Example, collate, order
+from studio.engine.lora.layout import CHECKPOINTS, FINAL, STATE, checkpoints
 from studio.engine.lora.loss import FlowLoss
 from studio.engine.lora.network import Trainable, is_finite, replace_folder
 from studio.engine.lora.portable import learnt
 from studio.engine.lora.samples import Event, Sampler
 from studio.errors import CheckpointError, InvalidRequest
 
-STATE = "training_state.pt"
-CHECKPOINTS, FINAL = "checkpoints", "final"
 _SMOOTHING = 0.1  # weight of the newest loss
 
 
@@ -265,12 +264,6 @@ class _Swapped:
     def __exit__(self, *_error: object) -> None:
         for name, own in self._own.items():
             self._weights[name].data = own
-
-
-def checkpoints(out: Path) -> list[Path]:
-    """Return the checkpoints of a run that can be gone on from, oldest first."""
-    found = [path.parent for path in (out / CHECKPOINTS).glob(f"*/{STATE}") if not path.parent.name.startswith(".")]
-    return sorted(found, key=lambda folder: (folder / STATE).stat().st_mtime_ns)
 
 
 def check_adapter(weights: Mapping[str, Tensor]) -> None:

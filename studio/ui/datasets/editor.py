@@ -6,7 +6,7 @@ from urllib.parse import urljoin
 
 import streamlit as st
 
-from studio.engine.dataset.editing import METRES, NOT_SAID, lm_fields
+from studio.engine.dataset.editing import EDITABLE, METRES, NOT_SAID, lm_fields
 from studio.engine.dataset.samples import INSTRUMENTAL, Sample
 from studio.engine.requests import LANGUAGES, MAX_BPM
 from studio.i18n import N_
@@ -21,17 +21,7 @@ from studio.ui.text import _, plain, seconds
 _PLACE = "dataset.edit"
 _SAMPLE = "dataset.edit.sample"
 _SHOWN = "dataset.edit.shown"  # (dataset id, song) the widgets were filled from
-_NAMES = (
-    "caption",
-    "genre",
-    "lyrics",
-    "bpm",
-    "keyscale",
-    "timesignature",
-    "language",
-    "is_instrumental",
-    "prompt_override",
-)
+_NAMES = tuple(name for name in EDITABLE if name != "labeled")  # saving makes a song labelled
 _OVERRIDES = {"": N_("as the whole dataset"), "caption": N_("caption"), "genre": N_("genre")}
 _LANGUAGES = ("unknown", *(code for code in LANGUAGES if code != "unknown"))
 

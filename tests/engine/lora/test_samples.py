@@ -13,8 +13,9 @@ import pytest
 from studio.engine.audio.io import read_audio
 from studio.engine.engine import Engine
 from studio.engine.lora.layers import AdapterKind
+from studio.engine.lora.layout import checkpoints
 from studio.engine.lora.session import train
-from studio.engine.lora.train import Ending, Event, checkpoints
+from studio.engine.lora.train import Ending, Event
 from studio.engine.requests import TextToMusic
 from tests.engine.lora.test_training import SMALL, job, never
 

@@ -21,9 +21,10 @@ from studio.engine.lora.config import Decay, Optimizer, Timesteps, TrainSettings
 from studio.engine.lora.examples import collate, order, read_examples
 from studio.engine.lora.formats import inspect_adapter
 from studio.engine.lora.layers import AdapterKind
+from studio.engine.lora.layout import STATE, checkpoints
 from studio.engine.lora.prepare import Crop, Preparation, encode_sample, prepare
 from studio.engine.lora.session import TrainingJob, train
-from studio.engine.lora.train import STATE, Ending, Event, checkpoints
+from studio.engine.lora.train import Ending, Event
 from studio.errors import CheckpointError, InvalidRequest
 from tests.engine.conftest import LATENTS, WIDTH
 
