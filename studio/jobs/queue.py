@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from studio.errors import NotFound
 from studio.jobs.lease import Lease
-from studio.jobs.spec import BACKGROUND, Payload, pack
+from studio.jobs.spec import BACKGROUND, LASTING, Payload, pack
 from studio.storage.database import Database
 from studio.storage.models import Job
 from studio.storage.states import JobState
@@ -58,15 +58,19 @@ class Queue:
             return session.scalars(query).first() is not None
 
     def request_cancel(self, job_id: str) -> JobState:
-        """End a waiting job at once, ask a running one to stop, leave an ended one; return the state it is in."""
+        """End a waiting job at once, ask a running one to stop, leave an ended one; return the state it is in.
+
+        What does a lasting job may run on while the job waits for its next worker: that one stops it.
+        """
         with self._database.write() as session:
             job = session.get(Job, job_id, with_for_update=True)
             if job is None:
                 raise NotFound(f"there is no job {job_id!r}")
-            if job.state == JobState.QUEUED:
+            begun = job.kind in LASTING and job.attempt > 0
+            if job.state == JobState.QUEUED and not begun:
                 job.state = JobState.CANCELLED
                 job.finished_at = self._clock()
-            job.cancel_requested = job.cancel_requested or job.state in (JobState.RUNNING, JobState.CANCELLED)
+            job.cancel_requested |= job.state in (JobState.QUEUED, JobState.RUNNING, JobState.CANCELLED)
             return job.state
 
     def position(self, session: Session, job: Job) -> int:

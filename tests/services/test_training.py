@@ -199,6 +199,26 @@ def test_a_run_goes_on_while_the_studio_is_closed_and_is_found_again(
         again.close()
 
 
+def test_a_run_is_stopped_before_the_next_worker_has_found_it(
+    studio: Studio, settings: Settings, school: School
+) -> None:
+    _start(studio)
+    _under_way(studio)
+    pid = _pid(studio)
+    studio.close()
+    again = open_studio(settings, engine_factory=Garage())
+    try:
+        again.training.stop()
+        os.kill(pid, 0)  # it goes on, for nobody has told it yet
+        again.start_worker()
+        view = _ended(again)
+        assert (view.state, len(school.orders)) == (TrainingState.STOPPED, 1)
+        assert TrainingLog(settings.data_dir / "lora_output" / "run").read().ended == "stopped"  # it saved, and said so
+        until(lambda: again.status().ready)
+    finally:
+        again.close()
+
+
 def test_a_run_that_ended_while_the_studio_was_closed_is_told_right(
     studio: Studio, settings: Settings, school: School
 ) -> None:
