@@ -32,7 +32,7 @@ def _process(shop: Shop, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
         yield process
     finally:
         process.kill()
-        process.wait(10)
+        process.wait(30)
 
 
 def _until(shop: Shop, job_id: str, condition: Callable[[Job], bool]) -> None:
@@ -52,7 +52,7 @@ def _finish(shop: Shop, job_id: str) -> None:
     with _process(shop, FAST) as process:
         _until(shop, job_id, lambda job: job.state not in (JobState.QUEUED, JobState.RUNNING))
         process.send_signal(signal.SIGTERM)
-        assert process.wait(10) == 0
+        assert process.wait(30) == 0
     with shop.database.read() as session:
         assert session.query(WorkerRow).count() == 0
 
@@ -91,5 +91,5 @@ def test_terminated_in_a_job_gives_it_back(shop: Shop) -> None:
     with _process(shop, SLOW) as process:
         _until(shop, job_id, lambda job: job.phase == "diffusion")
         process.send_signal(signal.SIGTERM)
-        assert process.wait(10) == 0
+        assert process.wait(30) == 0
     assert (shop.job(job_id).state, shop.job(job_id).losses) == (JobState.QUEUED, 0)
