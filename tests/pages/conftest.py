@@ -6,7 +6,7 @@ import json
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -15,6 +15,7 @@ import pyloudnorm  # noqa: F401 - takes seconds, which a worker would take in th
 import pytest
 import streamlit as st
 from safetensors.numpy import save_file
+from streamlit.components.v2 import manifest_scanner
 from streamlit.testing.v1 import AppTest
 
 from studio.config import ROOT, Settings
@@ -125,6 +126,14 @@ class FakeEngine:
 
     def unload(self) -> None:
         pass
+
+
+@pytest.fixture(scope="session", autouse=True)
+def components() -> Iterator[None]:
+    """Look through the installed packages for Streamlit's components once, not for every AppTest: it takes a second."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(manifest_scanner, "scan_component_manifests", cache(manifest_scanner.scan_component_manifests))
+        yield
 
 
 @pytest.fixture
