@@ -20,6 +20,8 @@ _CHOICES: Mapping[str, tuple[str, ...]] = {
     "quantization": ("auto", "none", "int8"),
     "lm_backend": ("pt", "vllm", "remote"),
     "lm_fallback": ("on", "off"),
+    "new_accounts": ("member", "listener", "closed"),
+    "network_without_sign_in": ("on", "off"),
 }
 
 
@@ -58,6 +60,10 @@ class Settings:
     batch_size: int = 2  # takes a new form asks for
     secret: str = ""  # signs audio links; empty: made once and kept in data_dir
     lease_seconds: float = 30.0  # a worker that is silent this long is taken for dead
+    admins: tuple[str, ...] = ()  # e-mail addresses or subjects of people who are administrators when they sign in
+    new_accounts: str = "member"  # or listener, or closed: an administrator has to let the person in first
+    session_hours: float = 12.0  # after which a person has to sign in again
+    network_without_sign_in: str = "off"  # on: everybody who reaches the port may do everything
 
     def __post_init__(self) -> None:
         if not 1 <= self.port <= 65535:
@@ -71,6 +77,8 @@ class Settings:
             raise InvalidRequest("max_vram_gb", "be above 0, or 0 for the real device", self.max_vram_gb)
         if self.lease_seconds <= 0:
             raise InvalidRequest("lease_seconds", "be above 0", self.lease_seconds)
+        if self.session_hours <= 0:
+            raise InvalidRequest("session_hours", "be above 0", self.session_hours)
 
     @property
     def resolved_database_url(self) -> str:
@@ -118,6 +126,8 @@ def _from_file(path: Path) -> Mapping[str, object]:
 def _cast(name: str, value: object) -> object:
     if name == "dataset_roots":
         return _folders(name, value)
+    if name == "admins":
+        return _names(name, value)
     kinds: Mapping[str, type[int] | type[float] | type[Path]] = {
         "data_dir": Path,
         "models_dir": Path,
@@ -126,6 +136,7 @@ def _cast(name: str, value: object) -> object:
         "batch_size": int,
         "max_vram_gb": float,
         "lease_seconds": float,
+        "session_hours": float,
     }
     kind = kinds.get(name, str)
     try:
@@ -140,3 +151,10 @@ def _folders(name: str, value: object) -> tuple[Path, ...]:
     if not isinstance(folders, list | tuple) or not all(isinstance(one, str | Path) for one in folders):
         raise InvalidRequest(name, f"be a list of folders, or their names with {os.pathsep!r} between them", value)
     return tuple(Path(one).expanduser().resolve() for one in folders)
+
+
+def _names(name: str, value: object) -> tuple[str, ...]:
+    names = value.split(",") if isinstance(value, str) else value
+    if not isinstance(names, list | tuple) or not all(isinstance(one, str) for one in names):
+        raise InvalidRequest(name, "be a list of names, or names with commas between them", value)
+    return tuple(one.strip() for one in names if one.strip())

@@ -5,6 +5,7 @@ StudioError
 ├── NotFound            a named thing does not exist
 ├── Conflict            somebody changed it meanwhile
 ├── PermissionDenied    this person may not do that
+├── SignInNeeded        nobody is signed in
 ├── LinkExpired         a signed link is too old or was changed
 ├── CheckpointError     a model folder can't be used
 ├── FetchFailed         a published checkpoint can't be downloaded
@@ -49,6 +50,10 @@ class Conflict(StudioError):
 
 class PermissionDenied(StudioError):
     """This person may not do that."""
+
+
+class SignInNeeded(StudioError):
+    """Nobody is signed in, or not any more."""
 
 
 class LinkExpired(StudioError):

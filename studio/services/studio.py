@@ -5,30 +5,29 @@ from __future__ import annotations
 import threading
 
 from studio.config import Settings
-from studio.jobs.local import LocalWorker
-from studio.jobs.queue import Queue
 from studio.jobs.resident import EngineFactory, load_engine
 from studio.jobs.resident_lm import LmFactory, load_planner
-from studio.jobs.worker import Worker
+from studio.services.accounts import AuditLog, Keys, People
+from studio.services.accounts.signing_in import local_principal
 from studio.services.adapters import Adapters
 from studio.services.datasets import Datasets
 from studio.services.examples import Examples
 from studio.services.generation import Generation
 from studio.services.library import Library
 from studio.services.library.download import Archives
-from studio.services.media import Media, Signer, signing_secret
+from studio.services.media import Media
 from studio.services.mixing import Mixing
-from studio.services.models import Models
 from studio.services.parameters import Parameters
 from studio.services.preflight import Preflight
+from studio.services.principal import Principal, ReadOnly, Right
 from studio.services.results import Results
+from studio.services.shared import Shared
 from studio.services.sources import Sources
 from studio.services.takes import Takes
 from studio.services.training import Trainings
 from studio.services.uploads import Uploads
 from studio.services.views import LmView, ModelView, StatusView
 from studio.services.writing import Writing
-from studio.storage.artifacts import ArtifactStore
 from studio.storage.database import Database
 from studio.storage.migrate import migrate
 from studio.storage.times import Clock, utc_now
@@ -36,56 +35,57 @@ from studio.storage.users import local_user
 
 
 class Studio:
-    """All services over one migrated database; safe to share between threads."""
+    """All services over one migrated database, as one person may use them; safe to share between threads."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        database: Database,
-        engine_factory: EngineFactory,
-        clock: Clock,
-        lm_factory: LmFactory = load_planner,
-    ) -> None:
-        user_id = local_user(database)
+    def __init__(self, shared: Shared, principal: Principal) -> None:
+        settings, queue, artifacts, clock = shared.settings, shared.queue, shared.artifacts, shared.clock
+        database = shared.database if principal.may(Right.MAKE) else ReadOnly(shared.database, principal)
+        user_id, wake = principal.user_id, shared.wake
         self.settings = settings
-        self._database = database
-        self._engine_factory = engine_factory
-        self._lm_factory = lm_factory
-        self._clock = clock
-        self._worker: LocalWorker | None = None
+        self.principal = principal
+        self._shared = shared
+        self._seats: dict[Principal, Studio] = {}
         self._lock = threading.Lock()
-        self._models = Models(settings, database, clock)
-        queue = Queue(database, lease_seconds=settings.lease_seconds, clock=clock)
-        secret, artifacts = signing_secret(settings), ArtifactStore(settings.artifacts_dir)
+        self._database = database
+        self._models = shared.models
+        self.accounts = shared.accounts
+        self.people = People(database, principal, clock)
+        self.keys = Keys(shared.database, principal, clock)
+        self.audit = AuditLog(database, principal)
         self.uploads = Uploads(artifacts, user_id=user_id)
-        self.sources = Sources(self.uploads, artifacts, Signer(secret, clock, "studio.source"))
+        self.sources = Sources(self.uploads, artifacts, shared.signer("studio.source"))
         self.parameters = Parameters(self.uploads)
         self.examples = Examples()
         self.generation = Generation(
-            database, queue, self._models, self.uploads, user_id=user_id, wake=self._wake, clock=clock
+            database, queue, self._models, self.uploads, user_id=user_id, wake=wake, clock=clock
         )
-        self.adapters = Adapters(database, queue, self._models, user_id=user_id, wake=self._wake)
-        self.training = Trainings(
-            database, queue, self._models, settings, user_id=user_id, wake=self._wake, clock=clock
-        )
+        self.adapters = Adapters(database, queue, self._models, user_id=user_id, wake=wake)
+        self.training = Trainings(database, queue, self._models, settings, user_id=user_id, wake=wake, clock=clock)
         self.preflight = Preflight(database, self._models)
         self.results = Results(database, self.generation, user_id=user_id)
-        self.writing = Writing(database, queue, self._models, artifacts, user_id=user_id, wake=self._wake)
-        self.mixing = Mixing(database, queue, self.uploads, artifacts, user_id=user_id, wake=self._wake, clock=clock)
+        self.writing = Writing(database, queue, self._models, artifacts, user_id=user_id, wake=wake)
+        self.mixing = Mixing(database, queue, self.uploads, artifacts, user_id=user_id, wake=wake, clock=clock)
         self.datasets = Datasets(
             database,
             queue,
             self._models,
             settings.training_roots,
-            Signer(secret, clock, "studio.song"),
+            shared.signer("studio.song"),
             user_id=user_id,
-            wake=self._wake,
+            wake=wake,
             clock=clock,
         )
-        self.media = Media(secret, database, artifacts, clock)
-        self.archives = Archives(Signer(secret, clock, "studio.zip"), database, artifacts)
+        self.media = Media(shared.secret, database, artifacts, clock)
+        self.archives = Archives(shared.signer("studio.zip"), database, artifacts)
         self.library = Library(database, user_id=user_id, artifacts=artifacts, archives=self.archives, clock=clock)
-        self.takes = Takes(database, queue, artifacts, user_id=user_id, wake=self._wake, clock=clock)
+        self.takes = Takes(database, queue, artifacts, user_id=user_id, wake=wake, clock=clock)
+
+    def as_user(self, principal: Principal) -> Studio:
+        """Return the same studio as another person may use it; what they have is kept, for pages ask often."""
+        with self._lock:
+            if principal not in self._seats:
+                self._seats[principal] = Studio(self._shared, principal)
+            return self._seats[principal]
 
     def status(self) -> StatusView:
         """Return whether music can be made now, and with what."""
@@ -109,29 +109,11 @@ class Studio:
 
     def start_worker(self) -> None:
         """Start the worker of this process; does nothing when it runs."""
-        with self._lock:
-            if self._worker is None:
-                worker = Worker(
-                    self.settings,
-                    self._database,
-                    engine_factory=self._engine_factory,
-                    lm_factory=self._lm_factory,
-                    clock=self._clock,
-                )
-                self._worker = LocalWorker(worker)
+        self._shared.start_worker()
 
     def close(self) -> None:
         """Stop the worker at its next step, its job back in the queue, and close the database; may be repeated."""
-        with self._lock:
-            worker, self._worker = self._worker, None
-        if worker is not None:
-            worker.close()
-        self._database.close()
-
-    def _wake(self) -> None:
-        worker = self._worker
-        if worker is not None:
-            worker.wake()
+        self._shared.close()
 
 
 def open_studio(
@@ -141,6 +123,8 @@ def open_studio(
     lm_factory: LmFactory = load_planner,
     clock: Clock = utc_now,
 ) -> Studio:
-    """Open the studio's database, migrating it first; raises StorageError."""
+    """Open the studio's database, migrating it first, as the local user, who may do everything; raises StorageError."""
     migrate(settings)
-    return Studio(settings, Database(settings.resolved_database_url), engine_factory, clock, lm_factory)
+    database = Database(settings.resolved_database_url)
+    shared = Shared(settings, database, engine_factory, lm_factory, clock)
+    return Studio(shared, local_principal(local_user(database)))

@@ -14,7 +14,7 @@ from typing import ClassVar
 from sqlalchemy import JSON, BigInteger, Enum, ForeignKey, Index, LargeBinary, MetaData, String, Text, UniqueConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
-from studio.storage.states import JobState, Role, TrainingState, WorkerState
+from studio.storage.states import JobState, Role, TrainingState, Visibility, WorkerState
 from studio.storage.times import UtcDateTime
 
 # Alembic can alter a constraint only by name, and SQLite gives none of its own.
@@ -32,9 +32,9 @@ def new_id() -> str:
     return uuid.uuid4().hex
 
 
-def _word(kind: type[StrEnum]) -> Enum:
+def word(kind: type[StrEnum], length: int = 16) -> Enum:
     """Store a StrEnum by value in a plain VARCHAR, so a new member needs no DDL."""
-    return Enum(kind, native_enum=False, length=16, values_callable=lambda words: [word.value for word in words])
+    return Enum(kind, native_enum=False, length=length, values_callable=lambda words: [word.value for word in words])
 
 
 class Base(DeclarativeBase):
@@ -45,7 +45,7 @@ class Base(DeclarativeBase):
 
 
 class User(Base):
-    """A person; without accounts there is one, named local."""
+    """A person; the one of a studio without sign-in is named local, the others have an account."""
 
     __tablename__ = "users"
 
@@ -107,6 +107,7 @@ class Entry(Base):
     __table_args__ = (
         Index(None, "user_id", "deleted_at", "id"),
         Index(None, "user_id", "rating", "id"),
+        Index(None, "visibility", "deleted_at", "id"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)  # the newer, the higher: pages are cut by it
@@ -125,6 +126,7 @@ class Entry(Base):
     rating: Mapped[int] = mapped_column(default=0)  # stars, 0 = none given
     favourite: Mapped[bool] = mapped_column(default=False)
     deleted_at: Mapped[datetime | None]  # when it went to the trash
+    visibility: Mapped[Visibility] = mapped_column(word(Visibility), default=Visibility.PRIVATE)
 
     take: Mapped[Take] = relationship(back_populates="entry")
     tags: Mapped[list[Tag]] = relationship(order_by="Tag.name", passive_deletes=True)
@@ -151,6 +153,7 @@ class Collection(Base):
     id: Mapped[str] = mapped_column(String(32), primary_key=True, default=new_id)
     user_id: Mapped[str] = mapped_column(ForeignKey("users.id"))
     name: Mapped[str] = mapped_column(String(100))
+    visibility: Mapped[Visibility] = mapped_column(word(Visibility), default=Visibility.PRIVATE)
     created_at: Mapped[datetime]
 
 
@@ -174,7 +177,7 @@ class Origin(Base):
     take_id: Mapped[str | None] = mapped_column(ForeignKey("takes.id"))  # when it holds for one take of the batch only
     parent_id: Mapped[str | None] = mapped_column(ForeignKey("takes.id"), index=True)
     name: Mapped[str] = mapped_column(String(255), default="")  # of what is no take, or is one no more
-    role: Mapped[Role] = mapped_column(_word(Role))
+    role: Mapped[Role] = mapped_column(word(Role))
     created_at: Mapped[datetime]
 
 
@@ -283,6 +286,7 @@ class Dataset(Base):
     id: Mapped[str] = mapped_column(String(32), primary_key=True, default=new_id)
     user_id: Mapped[str] = mapped_column(ForeignKey("users.id"))
     name: Mapped[str] = mapped_column(String(255))
+    visibility: Mapped[Visibility] = mapped_column(word(Visibility), default=Visibility.PRIVATE)
     document: Mapped[Facts]  # as its file would be, see studio.engine.dataset.files
     revision: Mapped[int] = mapped_column(default=1)  # counts the changes
     saved: Mapped[int] = mapped_column(default=0)  # the revision its file holds; 0: none
@@ -318,7 +322,7 @@ class Job(Base):
     kind: Mapped[str] = mapped_column(String(16))
     requested: Mapped[Facts]  # the payload, see studio.jobs.spec
     effective: Mapped[Facts | None]  # what was really used, once done
-    state: Mapped[JobState] = mapped_column(_word(JobState))
+    state: Mapped[JobState] = mapped_column(word(JobState))
     phase: Mapped[str] = mapped_column(String(16), default="")
     step: Mapped[int] = mapped_column(default=0)
     total: Mapped[int] = mapped_column(default=0)
@@ -346,7 +350,7 @@ class Worker(Base):
     host: Mapped[str] = mapped_column(String(255))
     pid: Mapped[int]
     birthmark: Mapped[str] = mapped_column(String(32))  # tells a process from a later one with the same pid
-    state: Mapped[WorkerState] = mapped_column(_word(WorkerState))
+    state: Mapped[WorkerState] = mapped_column(word(WorkerState))
     model: Mapped[str] = mapped_column(String(255), default="")
     family: Mapped[str] = mapped_column(String(16), default="")
     defaults: Mapped[Facts] = mapped_column(default=dict)  # of the model: steps, max_steps, shift, duration
@@ -367,7 +371,7 @@ class Training(Base):
     id: Mapped[str] = mapped_column(String(32), primary_key=True, default=new_id)
     user_id: Mapped[str] = mapped_column(ForeignKey("users.id"))
     job_id: Mapped[str | None] = mapped_column(ForeignKey("jobs.id"))
-    state: Mapped[TrainingState] = mapped_column(_word(TrainingState))
+    state: Mapped[TrainingState] = mapped_column(word(TrainingState))
     model: Mapped[str] = mapped_column(String(255))
     device: Mapped[str] = mapped_column(String(64), default="")
     tensors: Mapped[str] = mapped_column(Text)  # folder

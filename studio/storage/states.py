@@ -44,3 +44,43 @@ class Role(StrEnum):
     CODES = "codes"  # its 5 Hz codes were followed
     ADAPTER = "adapter"  # a LoRA was in use; it is no take, so it only has a name
     SETTINGS = "settings"  # its settings were copied into the form
+
+
+class UserRole(StrEnum):
+    """What a person may do in the studio."""
+
+    ADMIN = "admin"  # everything, with everybody's things too
+    MEMBER = "member"  # make things, and manage their own
+    LISTENER = "listener"  # look at and listen to what the team shares
+
+
+class Right(StrEnum):
+    """What a role, or the key of a program, allows."""
+
+    LISTEN = "listen"
+    MAKE = "make"
+    ADMINISTER = "administer"
+
+
+class Visibility(StrEnum):
+    """Who can find a thing beside its owner and administrators."""
+
+    PRIVATE = "private"
+    TEAM = "team"
+
+
+class Deed(StrEnum):
+    """What the audit log tells of."""
+
+    SIGNED_IN = "signed in"
+    GENERATED = "generated"
+    LOADED = "loaded a model"
+    TRAINED = "trained"
+    STOPPED = "stopped"  # a job
+    EXPORTED = "exported"
+    SHARED = "shared"  # or took back
+    TRASHED = "moved to the trash"
+    DELETED = "deleted"
+    CHANGED_ACCOUNT = "changed an account"
+    MADE_KEY = "made an API key"
+    REVOKED_KEY = "revoked an API key"
