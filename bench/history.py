@@ -28,6 +28,7 @@ from studio.services.library import Order, Query
 from studio.services.library.lineage import Families
 from studio.services.library.search import Search
 from studio.services.library.shelf import Shelf
+from studio.services.principal import Principal
 from studio.storage.database import Database
 from studio.storage.migrate import migrate
 from studio.storage.models import Batch, Entry, Job, Origin, Tag, Take, User
@@ -168,7 +169,7 @@ def questions(database: Database, user: str | None, some_lyric: str) -> dict[str
         "counts with words": lambda: search.facets(Query(text="piano")),
     }
     if user is not None:
-        families = Families(Shelf(database, user, utc_now))
+        families = Families(Shelf(database, Principal(user_id=user), utc_now))
         with database.read() as session:
             mine = session.scalars(
                 select(Entry.take_id).where(Entry.user_id == user).order_by(Entry.id.desc()).limit(200)

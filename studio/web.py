@@ -8,37 +8,43 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
+from ipaddress import ip_address
 
 import anyio.to_thread
 import streamlit as st
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
+from streamlit import config as streamlit_config
 
 from studio.config import ROOT, Settings
-from studio.errors import InvalidRequest, LinkExpired, NotFound, StudioError
+from studio.errors import InvalidRequest, LinkExpired, NotFound, PermissionDenied, SignInNeeded, StudioError
 from studio.services import Studio
 from studio.services.media import MediaFile
+from studio.services.principal import Right
 from studio.services.views import StatusView, WorkerState
-from studio.ui import notices, runtime
+from studio.ui import notices, runtime, signing
 
 LOADING_LIMIT = 600.0  # seconds to wait for the first model before serving without it
+SECRETS = "secrets.toml"  # beside Streamlit's own settings, or in the data folder
 _WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}
 
 
 def audio(request: Request) -> Response:
     """Stream a take whole or by byte ranges; `?download=1` makes the browser save it."""
-    return _stream(request, runtime.studio().media.resolve)
+    saving = request.query_params.get("download") == "1" and request.method == "GET"
+    return _stream(request, partial(runtime.opened().media.resolve, saving=saving))
 
 
 def source(request: Request) -> Response:
     """Stream what a person brought along the same way."""
-    return _stream(request, runtime.studio().sources.resolve)
+    return _stream(request, runtime.opened().sources.resolve)
 
 
 def song(request: Request) -> Response:
     """Stream a song of a dataset the same way."""
-    return _stream(request, runtime.studio().datasets.resolve)
+    return _stream(request, runtime.opened().datasets.resolve)
 
 
 def _stream(request: Request, resolve: Callable[[str], MediaFile]) -> Response:
@@ -48,6 +54,8 @@ def _stream(request: Request, resolve: Callable[[str], MediaFile]) -> Response:
         return PlainTextResponse("This link has expired. Open the page again.", status_code=403)
     except NotFound:
         return PlainTextResponse("This take does not exist.", status_code=404)
+    except PermissionDenied as error:
+        return PlainTextResponse(str(error), status_code=403)
     saving = request.query_params.get("download") == "1"
     return FileResponse(
         file.path,
@@ -60,16 +68,29 @@ def _stream(request: Request, resolve: Callable[[str], MediaFile]) -> Response:
 def archive(request: Request) -> Response:
     """Send many takes as one zip while it is written."""
     try:
-        found = runtime.studio().archives.open(request.path_params["token"])
+        found = runtime.opened().archives.open(request.path_params["token"])
     except LinkExpired:
         return PlainTextResponse("This link has expired. Open the page again.", status_code=403)
+    except PermissionDenied as error:
+        return PlainTextResponse(str(error), status_code=403)
     headers = {"Content-Disposition": f'attachment; filename="{found.filename}"', "Cache-Control": "private, no-store"}
     return StreamingResponse(found.chunks, media_type="application/zip", headers=headers)
 
 
+def me(request: Request) -> Response:
+    """Say for whom a program acts that shows an API key, and what it may do."""
+    kind, _, key = request.headers.get("Authorization", "").partition(" ")
+    try:
+        principal = runtime.opened().accounts.of_key(key if kind.lower() == "bearer" else "")
+    except (SignInNeeded, PermissionDenied) as error:
+        return JSONResponse({"error": str(error)}, status_code=401, headers={"WWW-Authenticate": "Bearer"})
+    rights = [right for right in Right if principal.may(right)]
+    return JSONResponse({"name": principal.name, "role": principal.role, "rights": rights})
+
+
 def health(_request: Request) -> Response:
     """Say that the process answers and how the owner of the model is."""
-    status = runtime.studio().status()
+    status = runtime.opened().status()
     return JSONResponse({"status": "ok", "model": status.model.name if status.model else None, "state": status.state})
 
 
@@ -78,7 +99,7 @@ async def lifespan(_app: st.App) -> AsyncIterator[None]:
     """Open the studio, start its worker and have the chosen model loaded before the first page is served."""
     await anyio.to_thread.run_sync(_start)
     yield
-    await anyio.to_thread.run_sync(runtime.studio.clear)
+    await anyio.to_thread.run_sync(runtime.opened.clear)
 
 
 def serve(settings: Settings) -> None:
@@ -87,14 +108,18 @@ def serve(settings: Settings) -> None:
     Raises InvalidRequest for an unknown model, StudioError when the address can't be had.
     """
     runtime.use(settings)
+    secrets = [str(ROOT / ".streamlit" / SECRETS), str(settings.data_dir / SECRETS)]
+    streamlit_config.set_option("secrets.files", secrets)
+    check_sign_in(settings)
     _check_address(settings.host, settings.port)
-    names = [model.name for model in runtime.studio().models()]
+    names = [model.name for model in runtime.opened().models()]
     if settings.model and settings.model not in names:
         raise InvalidRequest("model", f"be one of {', '.join(names) or 'none, for no model was found'}", settings.model)
     # Streamlit looks for .streamlit/config.toml beside the launcher, wherever the command was typed.
     sys.argv = [str(ROOT / "app.py")]
     app.run(
         config={
+            "secrets.files": secrets,
             "server.address": settings.host,
             "server.port": settings.port,
             "server.headless": True,
@@ -106,7 +131,7 @@ def serve(settings: Settings) -> None:
 
 
 def _start() -> None:
-    studio = runtime.studio()
+    studio = runtime.opened()
     studio.start_worker()
     status = _settled(studio, runtime.settings())
     if status.state == WorkerState.FAILED:
@@ -124,6 +149,25 @@ def _settled(studio: Studio, settings: Settings) -> StatusView:
         time.sleep(0.1)
         status = studio.status()
     return status
+
+
+def check_sign_in(settings: Settings) -> None:
+    """Raise InvalidRequest where everybody on the network could do everything and nobody said that this is meant."""
+    if signing.configured() or settings.network_without_sign_in == "on" or _is_this_machine(settings.host):
+        return
+    raise InvalidRequest(
+        "host",
+        "be this machine (127.0.0.1) while nobody has to sign in; set up sign-in (docs/accounts.md), or pass "
+        "--let-the-network-in-without-sign-in if everybody who reaches the port may do everything",
+        settings.host,
+    )
+
+
+def _is_this_machine(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _check_address(host: str, port: int) -> None:
@@ -151,6 +195,7 @@ ROUTES = (
     Route("/api/source/{token}", source, methods=["GET", "HEAD"]),
     Route("/api/song/{token}", song, methods=["GET", "HEAD"]),
     Route("/api/zip/{token}", archive),
+    Route("/api/me", me),
     Route("/api/health", health),
 )
 app = st.App(ROOT / "Home.py", routes=ROUTES, lifespan=lifespan, on_script_error=notices.unexpected)

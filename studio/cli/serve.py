@@ -17,6 +17,11 @@ def add_to(commands: Commands[argparse.ArgumentParser]) -> None:
         "--config", metavar="NAME", help=_("checkpoint to initialise at start, such as acestep-mini-turbo")
     )
     parser.add_argument("--host", help=_("address to listen on (default 127.0.0.1: this machine only)"))
+    parser.add_argument(
+        "--let-the-network-in-without-sign-in",
+        action="store_true",
+        help=_("listen on another address than this machine's although everybody there may then do everything"),
+    )
     parser.add_argument("--port", help=_("port to listen on (default 7860)"))
     parser.add_argument("--output-dir", metavar="FOLDER", help=_("where takes, history and settings are kept"))
     parser.add_argument("--batch-size", metavar="N", help=_("takes a new form asks for (default 2)"))
@@ -42,6 +47,7 @@ def serve(args: argparse.Namespace) -> int:
         lm=args.lm or (AUTO if args.init_llm else None),
         lm_backend=args.lm_backend,
         lm_fallback="on" if args.lm_fallback else None,
+        network_without_sign_in="on" if args.let_the_network_in_without_sign_in else None,
     )
     _check_lm(settings)
     from studio import web

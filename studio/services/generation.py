@@ -20,10 +20,13 @@ from studio.services.forms import audio_format, auto_score, build_request, build
 from studio.services.library.origins import Parent, record
 from studio.services.limits import check_limits, check_task, fits
 from studio.services.models import Models
+from studio.services.principal import Principal
 from studio.services.uploads import Uploads
 from studio.services.views import JobState, JobView
+from studio.storage.audit import tell
 from studio.storage.database import Database
 from studio.storage.models import Batch, Job
+from studio.storage.states import Deed
 from studio.storage.times import Clock
 
 
@@ -37,7 +40,7 @@ class Generation:
         models: Models,
         uploads: Uploads,
         *,
-        user_id: str,
+        principal: Principal,
         wake: Callable[[], None],
         clock: Clock,
     ) -> None:
@@ -45,7 +48,7 @@ class Generation:
         self._queue = queue
         self._models = models
         self._uploads = uploads
-        self._user_id = user_id
+        self._principal = principal
         self._wake = wake
         self._clock = clock
 
@@ -74,7 +77,7 @@ class Generation:
                 fits(request, known[0], thinking)
             lm = self._lm_for(thinking, score is not None)
         batch = Batch(
-            user_id=self._user_id,
+            user_id=self._principal.user_id,
             task=request.task.value,
             model=model.name,
             form=dict(form),
@@ -93,7 +96,11 @@ class Generation:
                 lm=lm,
                 score=score,
             )
-            job_id = self._queue.submit(session, payload, user_id=self._user_id, batch_id=batch.id, priority=priority)
+            job_id = self._queue.submit(
+                session, payload, user_id=self._principal.user_id, batch_id=batch.id, priority=priority
+            )
+            told: dict[str, object] = {"task": batch.task, "model": batch.model, "takes": len(request.seeds)}
+            tell(session, batch.user_id, Deed.GENERATED, batch.id, batch.created_at, **told)
         self._wake()
         return job_id
 
@@ -122,7 +129,8 @@ class Generation:
             raise NotFound(f"no usable checkpoint called {model_name!r}; there are: {', '.join(names) or 'none'}")
         with self._database.write() as session:
             payload = Initialize(model=model_name, setup=setup, init_llm=init_llm, lm=lm)
-            job_id = self._queue.submit(session, payload, user_id=self._user_id)
+            job_id = self._queue.submit(session, payload, user_id=self._principal.user_id)
+            tell(session, self._principal.user_id, Deed.LOADED, model_name, self._clock())
         self._wake()
         return job_id
 
@@ -139,13 +147,14 @@ class Generation:
 
     def cancel(self, job_id: str) -> None:
         """End a waiting job now and a running one at its next step; an ended one stays as it is. Raises NotFound."""
-        with self._database.read() as session:
-            self._find(session, job_id)
+        with self._database.write() as session:
+            if self._find(session, job_id).state in (JobState.QUEUED, JobState.RUNNING):
+                tell(session, self._principal.user_id, Deed.STOPPED, job_id, self._clock())
         self._queue.request_cancel(job_id)
 
     def active(self) -> list[JobView]:
         """Return the jobs that run or wait, oldest first."""
-        mine = Job.user_id == self._user_id, Job.state.in_((JobState.QUEUED, JobState.RUNNING))
+        mine = Job.user_id == self._principal.user_id, Job.state.in_((JobState.QUEUED, JobState.RUNNING))
         with self._database.read() as session:
             jobs = session.scalars(select(Job).where(*mine).order_by(Job.created_at, Job.id))
             return [self._view(session, job) for job in jobs]
@@ -164,7 +173,7 @@ class Generation:
 
     def _find(self, session: Session, job_id: str) -> Job:
         job = session.get(Job, job_id)
-        if job is None or job.user_id != self._user_id:
+        if job is None or not self._principal.owns(job.user_id):
             raise NotFound(f"there is no job {job_id!r}")
         return job
 

@@ -12,10 +12,14 @@ from itsdangerous import BadSignature, TimestampSigner
 
 from studio.config import Settings
 from studio.errors import LinkExpired, NotFound, StorageError
+from studio.services.accounts.signing_in import principal_of
+from studio.services.seeing import seen_take
 from studio.services.views import TakeView
 from studio.storage.artifacts import ArtifactStore
+from studio.storage.audit import tell
 from studio.storage.database import Database
 from studio.storage.models import Take
+from studio.storage.states import Deed
 from studio.storage.times import Clock
 
 ROUTE = "/api/audio/"
@@ -45,24 +49,34 @@ class MediaFile:
 class Media:
     """Signs links to takes and finds the file behind a link."""
 
-    def __init__(self, secret: str, database: Database, artifacts: ArtifactStore, clock: Clock) -> None:
+    def __init__(
+        self, secret: str, database: Database, artifacts: ArtifactStore, clock: Clock, *, user_id: str
+    ) -> None:
         self._signer = Signer(secret, clock, "studio.media")
         self._database = database
         self._artifacts = artifacts
+        self._clock = clock
+        self._user_id = user_id
 
     def link(self, take_id: str) -> str:
-        """Return the path of a link to a take's audio."""
-        return ROUTE + self._signer.sign(take_id).decode()
+        """Return the path of a link to a take's audio, made out to this person."""
+        return ROUTE + self._signer.sign(f"{take_id}:{self._user_id}").decode()
 
-    def resolve(self, token: str) -> MediaFile:
-        """Return the file a link's token stands for.
+    def resolve(self, token: str, *, saving: bool = False) -> MediaFile:
+        """Return the file a link's token stands for; `saving` it is told to the audit log.
 
-        Raises LinkExpired for a token that is too old or was changed, NotFound when take or file is gone.
+        Raises LinkExpired for a token that is too old or was changed, NotFound when take or file is gone or whom the
+        link was made out to may not look at it any more, PermissionDenied for a disabled account.
         """
-        take = self._find(self._open(token))
+        take_id, _, user_id = self._open(token).partition(":")
+        with self._database.read() as session:
+            take = seen_take(session, principal_of(session, user_id), take_id)
         path = self._artifacts.path(take.key)
         if not path.is_file():
             raise NotFound(f"the audio of take {take.id!r} is gone")
+        if saving:
+            with self._database.write() as session:
+                tell(session, user_id, Deed.EXPORTED, take_id, self._clock())
         return MediaFile(path=path, mime=MIME[take.format], filename=f"{file_stem(take)}.{take.format}")
 
     def _open(self, token: str) -> str:
@@ -70,13 +84,6 @@ class Media:
             return self._signer.unsign(token, max_age=int(LIFETIME.total_seconds())).decode()
         except BadSignature as error:  # SignatureExpired is one
             raise LinkExpired("this link is too old or was changed; open the page again for a new one") from error
-
-    def _find(self, take_id: str) -> Take:
-        with self._database.read() as session:
-            take = session.get(Take, take_id)
-        if take is None:
-            raise NotFound(f"there is no take {take_id!r}")
-        return take
 
 
 class Signer(TimestampSigner):

@@ -24,12 +24,15 @@ from studio.jobs.spec import Mix, Part
 from studio.services.forms import DEFAULTS
 from studio.services.library.origins import Parent, record
 from studio.services.library.showing import take_view, with_entry
+from studio.services.principal import Principal
+from studio.services.seeing import seen_take
 from studio.services.uploads import Uploads, called
 from studio.services.views import TakeView
 from studio.storage.artifacts import ArtifactStore
+from studio.storage.audit import tell
 from studio.storage.database import Database
 from studio.storage.models import Batch, Entry, Take
-from studio.storage.states import Role
+from studio.storage.states import Deed, Role
 from studio.storage.times import Clock
 
 TASKS = (Task.LEGO, Task.EXTRACT, Task.COMPLETE)
@@ -56,7 +59,7 @@ class Mixing:
         uploads: Uploads,
         artifacts: ArtifactStore,
         *,
-        user_id: str,
+        principal: Principal,
         wake: Callable[[], None],
         clock: Clock,
     ) -> None:
@@ -64,13 +67,13 @@ class Mixing:
         self._queue = queue
         self._uploads = uploads
         self._artifacts = artifacts
-        self._user_id = user_id
+        self._principal = principal
         self._wake = wake
         self._clock = clock
 
     def stems(self, source: str) -> list[TakeView]:
         """Return what stem tasks made from an upload, the oldest first, without what is in the trash."""
-        mine = Batch.user_id == self._user_id, Batch.task.in_([task.value for task in TASKS])
+        mine = Batch.user_id == self._principal.user_id, Batch.task.in_([task.value for task in TASKS])
         query = (
             select(Take)
             .join(Take.batch)
@@ -97,12 +100,15 @@ class Mixing:
             form, facts = _inherited(takes)
             now = self._clock()
             request = {**facts, "task_type": "mix"}
-            batch = Batch(user_id=self._user_id, task="mix", model="mixer", form=form, request=request, created_at=now)
+            batch = Batch(
+                user_id=self._principal.user_id, task="mix", model="mixer", form=form, request=request, created_at=now
+            )
             session.add(batch)
             session.flush()
             record(session, batch, [Parent(role=Role.SOURCE, take_id=take.id) for take in takes], now)
             payload = Mix(parts=parts, audio_format=audio_format, facts=facts)
-            job_id = self._queue.submit(session, payload, user_id=self._user_id, batch_id=batch.id)
+            job_id = self._queue.submit(session, payload, user_id=self._principal.user_id, batch_id=batch.id)
+            tell(session, batch.user_id, Deed.GENERATED, batch.id, now, task=batch.task)
         self._wake()
         return job_id
 
@@ -152,10 +158,7 @@ class Mixing:
             if path is None:
                 raise NotFound("there is no source audio")
             return path, None
-        mine = Entry.take_id == gain.id, Entry.user_id == self._user_id
-        take = session.scalars(select(Take).join(Take.entry).where(*mine).options(*with_entry())).one_or_none()
-        if take is None:
-            raise NotFound(f"there is no take {gain.id!r}")
+        take = seen_take(session, self._principal, gain.id)
         path = self._artifacts.path(take.key)
         if not path.is_file():
             raise NotFound(f"the audio of take {gain.id!r} is gone")

@@ -20,6 +20,7 @@ _RIGHTS: Mapping[UserRole, frozenset[Right]] = {
     UserRole.LISTENER: frozenset({Right.LISTEN}),
     UserRole.MEMBER: frozenset({Right.LISTEN, Right.MAKE}),
     UserRole.ADMIN: frozenset(Right),
+    UserRole.LOCAL: frozenset(Right),
 }
 _WHY_NOT: Mapping[Right, str] = {
     Right.LISTEN: "this key may not listen",
@@ -49,23 +50,32 @@ class Principal:
 
     def owns(self, user_id: str) -> bool:
         """Whether a thing of that user may be changed; an administrator may change everybody's."""
-        return user_id == self.user_id or self.may(Right.ADMINISTER)
+        return user_id == self.user_id or self._everybodys
 
     def check_owns(self, user_id: str) -> None:
         """Raise PermissionDenied where `owns` says no."""
         if not self.owns(user_id):
             raise PermissionDenied("only its owner or an administrator may change this")
 
+    def sees_entry(self, entry: Entry) -> bool:
+        """Whether a take may be looked at; in the trash it is its owner's only."""
+        shared = entry.visibility == Visibility.TEAM and entry.deleted_at is None
+        return shared or self.owns(entry.user_id)
+
     def sees(self, user_id: str, visibility: Visibility) -> bool:
         """Whether a thing of that user may be looked at."""
         return visibility == Visibility.TEAM or self.owns(user_id)
 
     def seen_entries(self) -> ColumnElement[bool]:
-        """Return the condition on Entry for the takes that may be looked at, in the trash their owner's only."""
-        if self.may(Right.ADMINISTER):
+        """Return the condition on Entry for the takes of which `sees_entry` holds."""
+        if self._everybodys:
             return true()
         shared = and_(Entry.visibility == Visibility.TEAM, Entry.deleted_at.is_(None))
         return or_(Entry.user_id == self.user_id, shared)
+
+    @property
+    def _everybodys(self) -> bool:
+        return self.role is UserRole.ADMIN and self.may(Right.ADMINISTER)
 
 
 class ReadOnly(Database):

@@ -21,6 +21,7 @@ from studio.services.parameters import Parameters
 from studio.services.preflight import Preflight
 from studio.services.principal import Principal, ReadOnly, Right
 from studio.services.results import Results
+from studio.services.room import Room
 from studio.services.shared import Shared
 from studio.services.sources import Sources
 from studio.services.takes import Takes
@@ -52,33 +53,34 @@ class Studio:
         self.people = People(database, principal, clock)
         self.keys = Keys(shared.database, principal, clock)
         self.audit = AuditLog(database, principal)
-        self.uploads = Uploads(artifacts, user_id=user_id)
+        self.room = Room(database, settings, principal)
+        self.uploads = Uploads(artifacts, principal=principal)
         self.sources = Sources(self.uploads, artifacts, shared.signer("studio.source"))
         self.parameters = Parameters(self.uploads)
         self.examples = Examples()
         self.generation = Generation(
-            database, queue, self._models, self.uploads, user_id=user_id, wake=wake, clock=clock
+            database, queue, self._models, self.uploads, principal=principal, wake=wake, clock=clock
         )
         self.adapters = Adapters(database, queue, self._models, user_id=user_id, wake=wake)
-        self.training = Trainings(database, queue, self._models, settings, user_id=user_id, wake=wake, clock=clock)
+        self.training = Trainings(database, queue, self._models, settings, principal=principal, wake=wake, clock=clock)
         self.preflight = Preflight(database, self._models)
         self.results = Results(database, self.generation, user_id=user_id)
-        self.writing = Writing(database, queue, self._models, artifacts, user_id=user_id, wake=wake)
-        self.mixing = Mixing(database, queue, self.uploads, artifacts, user_id=user_id, wake=wake, clock=clock)
+        self.writing = Writing(database, queue, self._models, artifacts, principal=principal, wake=wake)
+        self.mixing = Mixing(database, queue, self.uploads, artifacts, principal=principal, wake=wake, clock=clock)
         self.datasets = Datasets(
             database,
             queue,
             self._models,
             settings.training_roots,
             shared.signer("studio.song"),
-            user_id=user_id,
+            principal=principal,
             wake=wake,
             clock=clock,
         )
-        self.media = Media(shared.secret, database, artifacts, clock)
-        self.archives = Archives(shared.signer("studio.zip"), database, artifacts)
-        self.library = Library(database, user_id=user_id, artifacts=artifacts, archives=self.archives, clock=clock)
-        self.takes = Takes(database, queue, artifacts, user_id=user_id, wake=wake, clock=clock)
+        self.media = Media(shared.secret, shared.database, artifacts, clock, user_id=user_id)
+        self.archives = Archives(shared.signer("studio.zip"), shared.database, artifacts, clock)
+        self.library = Library(database, principal=principal, artifacts=artifacts, archives=self.archives, clock=clock)
+        self.takes = Takes(database, queue, artifacts, principal=principal, wake=wake, clock=clock)
 
     def as_user(self, principal: Principal) -> Studio:
         """Return the same studio as another person may use it; what they have is kept, for pages ask often."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TypeVar, cast
 
 from sqlalchemy import inspect, select
-from sqlalchemy.orm import Session, joinedload
+from sqlalchemy.orm import Session
 
 from studio.engine.audio.checks import Verdict, checks
 from studio.engine.audio.io import read_audio
@@ -23,6 +23,8 @@ from studio.jobs.spec import Payload, Replay, TimeLyrics
 from studio.services.details import Change, LyricsView, ReplayView, ScoreView, TakeDetails
 from studio.services.library.origins import take_named_in
 from studio.services.media import file_stem
+from studio.services.principal import Principal, Right
+from studio.services.seeing import own_take, seen_take
 from studio.storage import models
 from studio.storage.artifacts import ArtifactStore
 from studio.storage.database import Database
@@ -33,7 +35,7 @@ MAX_LRC = 64_000  # characters; a song has a hundred lines
 
 
 class Takes:
-    """The takes of one user, each with what is known of it."""
+    """The takes one person may look at, each with what is known of it; changing them is for their owner."""
 
     def __init__(
         self,
@@ -41,21 +43,22 @@ class Takes:
         queue: Queue,
         artifacts: ArtifactStore,
         *,
-        user_id: str,
+        principal: Principal,
         wake: Callable[[], None],
         clock: Clock,
     ) -> None:
         self._database = database
         self._queue = queue
         self._artifacts = artifacts
-        self._user_id = user_id
+        self._principal = principal
         self._wake = wake
         self._clock = clock
 
     def details(self, take_ids: Sequence[str]) -> dict[str, TakeDetails]:
-        """Return what is known of each of these takes; those that don't exist are left out."""
+        """Return what is known of each of these takes; those that don't exist or can't be seen are left out."""
         with self._database.read() as session:
-            takes = list(session.scalars(select(models.Take).where(models.Take.id.in_(take_ids))))
+            seen = select(models.Take).join(models.Take.entry).where(self._principal.seen_entries())
+            takes = list(session.scalars(seen.where(models.Take.id.in_(take_ids))))
             measured = _rows(session, models.Measurement, take_ids)
             waves = _rows(session, models.Waveform, take_ids)
             lyrics = _rows(session, models.TimedLyrics, take_ids)
@@ -115,7 +118,7 @@ class Takes:
 
     def time_lyrics(self, take_id: str) -> str:
         """Ask for the times of a take's lyrics and return the job's id; raises NotFound with the reason it can't be."""
-        take = self._find(take_id)
+        take = self._own(take_id)
         if not self._artifacts.path(trace_key(take.key)).is_file():
             raise NotFound(why_untimed(take.effective))
         return self._submit(TimeLyrics(take_id=take_id), take.batch_id)
@@ -128,7 +131,7 @@ class Takes:
         if len(lrc) > MAX_LRC:
             raise InvalidRequest("lrc", f"be at most {MAX_LRC} characters long", len(lrc))
         read_lrc(lrc, second_is_end=True)
-        self._find(take_id)
+        self._own(take_id)
         with self._database.write() as session:
             row = session.get(models.TimedLyrics, take_id)
             if row is None:
@@ -137,7 +140,7 @@ class Takes:
 
     def replay(self, take_id: str) -> str:
         """Ask for the take's batch to be made again and compared; return the job's id. Raises NotFound."""
-        take = self._find(take_id)
+        take = self._own(take_id)
         return self._submit(Replay(batch_id=take.batch_id), take.batch_id)
 
     def prefer(self, take_id: str, other_id: str, chosen_id: str | None, *, blind: bool) -> None:
@@ -147,7 +150,7 @@ class Takes:
         if chosen_id not in (take_id, other_id, None):
             raise InvalidRequest("choice", "be one of the two takes", chosen_id)
         row = models.Preference(
-            user_id=self._user_id,
+            user_id=self._principal.user_id,
             take_id=take_id,
             other_id=other_id,
             chosen_id=chosen_id,
@@ -160,33 +163,35 @@ class Takes:
     def preferences(self, take_id: str) -> tuple[int, int]:
         """Return how often a take was liked better, and how often it was compared, by this user."""
         pair = (models.Preference.take_id == take_id) | (models.Preference.other_id == take_id)
-        query = select(models.Preference.chosen_id).where(models.Preference.user_id == self._user_id, pair)
+        query = select(models.Preference.chosen_id).where(models.Preference.user_id == self._principal.user_id, pair)
         with self._database.read() as session:
             chosen = list(session.scalars(query))
         return chosen.count(take_id), len(chosen)
 
     def _submit(self, payload: Payload, batch_id: str) -> str:
         with self._database.write() as session:
-            job_id = self._queue.submit(session, payload, user_id=self._user_id, batch_id=batch_id)
+            job_id = self._queue.submit(session, payload, user_id=self._principal.user_id, batch_id=batch_id)
         self._wake()
         return job_id
 
     def _find(self, take_id: str) -> models.Take:
         with self._database.read() as session:
-            take = session.get(models.Take, take_id, options=[joinedload(models.Take.batch)])
-        if take is None or take.batch.user_id != self._user_id:
-            raise NotFound(f"there is no take {take_id!r}")
-        return take
+            return seen_take(session, self._principal, take_id)
+
+    def _own(self, take_id: str) -> models.Take:
+        with self._database.read() as session:
+            return own_take(session, self._principal, take_id)
 
     def _draw(self, take: models.Take) -> bytes:
-        """Outline a take that an older version made, once; a file that is gone has none."""
+        """Outline a take that an older version made, once, and keep that; a file that is gone has none."""
         path = self._artifacts.path(take.key)
         if not path.is_file():
             return b""
         audio, _ = read_audio(path)
         row = models.Waveform(take_id=take.id, peaks=outline(audio))
-        with self._database.write() as session:
-            session.merge(row)
+        if self._principal.may(Right.MAKE):
+            with self._database.write() as session:
+                session.merge(row)
         return row.peaks
 
 

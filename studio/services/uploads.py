@@ -9,6 +9,7 @@ from pathlib import Path, PurePath
 from studio.engine.audio.io import read_audio
 from studio.engine.audio.shape import is_silent
 from studio.errors import AudioError, InvalidRequest, NotFound
+from studio.services.principal import Principal, Right
 from studio.storage.artifacts import ArtifactStore
 
 KINDS = ("wav", "flac", "mp3", "ogg", "opus", "m4a", "aac")  # what the uploaders offer
@@ -30,15 +31,17 @@ class Upload:
 class Uploads:
     """The uploads of one user."""
 
-    def __init__(self, artifacts: ArtifactStore, *, user_id: str) -> None:
+    def __init__(self, artifacts: ArtifactStore, *, principal: Principal) -> None:
         self._artifacts = artifacts
-        self._folder = f"{FOLDER}/{user_id}"
+        self._principal = principal
+        self._folder = f"{FOLDER}/{principal.user_id}"
 
     def add(self, field: str, name: str, content: bytes, lost: int | None = None) -> Upload:
         """Keep a file, and of a live recording how many of its frames were lost.
 
-        Raises AudioError that names the form's `field` when it holds no audio or only silence.
+        Raises AudioError that names the form's `field` when it holds no audio or only silence, PermissionDenied.
         """
+        self._principal.check(Right.MAKE)
         ending = PurePath(name).suffix.lower().lstrip(".")
         digest = hashlib.sha256(content).hexdigest()[:32]
         key = f"{self._folder}/{digest}.{ending if ending in KINDS else 'audio'}"

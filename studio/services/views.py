@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from studio.jobs.spec import BACKGROUND
-from studio.storage.states import JobState, WorkerState
+from studio.storage.states import JobState, Visibility, WorkerState
 
 __all__ = [
     "BACKGROUND",
@@ -19,6 +19,7 @@ __all__ = [
     "ModelView",
     "StatusView",
     "TakeView",
+    "Visibility",
     "WorkerState",
 ]
 
@@ -138,6 +139,8 @@ class TakeView:
     tags: tuple[str, ...] = ()
     collections: tuple[str, ...] = ()  # ids
     deleted_at: datetime | None = None  # when it went to the trash
+    owner: str = ""  # the id of whose it is
+    visibility: Visibility = Visibility.PRIVATE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from sqlalchemy.orm import joinedload
-
 from studio.engine.requests import MAX_DURATION, MIN_DURATION
 from studio.errors import InvalidRequest, NotFound
 from studio.jobs.aftercare import trace_key, why_untimed
@@ -25,9 +23,11 @@ from studio.services.asks import (
     written_from,
 )
 from studio.services.models import Models
+from studio.services.principal import Principal
+from studio.services.seeing import own_take, seen_take
 from studio.storage.artifacts import ArtifactStore
 from studio.storage.database import Database
-from studio.storage.models import Job, QualityScore, Take
+from studio.storage.models import Job, QualityScore
 from studio.storage.states import JobState
 
 __all__ = [
@@ -54,14 +54,14 @@ class Writing:
         models: Models,
         artifacts: ArtifactStore,
         *,
-        user_id: str,
+        principal: Principal,
         wake: Callable[[], None],
     ) -> None:
         self._database = database
         self._queue = queue
         self._models = models
         self._artifacts = artifacts
-        self._user_id = user_id
+        self._principal = principal
         self._wake = wake
 
     def submit(self, ask: Ask) -> str:
@@ -73,7 +73,7 @@ class Writing:
         """
         payload = self._payload(ask)
         with self._database.write() as session:
-            job_id = self._queue.submit(session, payload, user_id=self._user_id)
+            job_id = self._queue.submit(session, payload, user_id=self._principal.user_id)
         self._wake()
         return job_id
 
@@ -81,7 +81,7 @@ class Writing:
         """Return what came of a job, None while it isn't done or when it failed; raises NotFound."""
         with self._database.read() as session:
             job = session.get(Job, job_id)
-        if job is None or job.user_id != self._user_id or job.kind not in KINDS:
+        if job is None or job.user_id != self._principal.user_id or job.kind not in KINDS:
             raise NotFound(f"there is no writing job {job_id!r}")
         if job.state != JobState.DONE or job.effective is None:
             return None
@@ -89,8 +89,8 @@ class Writing:
 
     def score_of(self, take_id: str) -> Written | None:
         """Return the latest score of a take, None when it was never scored; raises NotFound."""
-        self._take(take_id)
         with self._database.read() as session:
+            seen_take(session, self._principal, take_id)
             score = session.get(QualityScore, take_id)
         return None if score is None else written_from(score.facts)
 
@@ -103,7 +103,8 @@ class Writing:
 
     def _score(self, ask: Score) -> ScoreTake:
         """A take with lyrics can be scored without a language model; the score says what is missing."""
-        take = self._take(ask.take_id)
+        with self._database.read() as session:
+            take = own_take(session, self._principal, ask.take_id)
         codes, lyrics = bool(take.effective.get("audio_codes")), self._artifacts.path(trace_key(take.key)).is_file()
         if not codes and not lyrics:
             raise NotFound(f"{NO_CODES}; {why_untimed(take.effective)}")
@@ -125,10 +126,3 @@ class Writing:
         """Return the seconds a song may last with the loaded checkpoint, or with any when none is loaded."""
         model = self._models.status().model
         return MAX_DURATION if model is None else min(max(model.max_duration, MIN_DURATION), MAX_DURATION)
-
-    def _take(self, take_id: str) -> Take:
-        with self._database.read() as session:
-            take = session.get(Take, take_id, options=[joinedload(Take.batch)])
-        if take is None or take.batch.user_id != self._user_id:
-            raise NotFound(f"there is no take {take_id!r}")
-        return take

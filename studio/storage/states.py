@@ -49,9 +49,10 @@ class Role(StrEnum):
 class UserRole(StrEnum):
     """What a person may do in the studio."""
 
-    ADMIN = "admin"  # everything, with everybody's things too
+    ADMIN = "admin"  # everything, and with everybody's things
     MEMBER = "member"  # make things, and manage their own
     LISTENER = "listener"  # look at and listen to what the team shares
+    LOCAL = "local"  # everything; the one person of a studio without sign-in, never stored
 
 
 class Right(StrEnum):

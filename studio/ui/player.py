@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 
 import streamlit as st
 
 from studio.errors import StudioError
 from studio.services.details import TakeDetails
 from studio.services.media import file_stem
+from studio.services.takes import Takes
 from studio.services.views import TakeView
 from studio.ui import chips, fields, handoff, judging, notices
 from studio.ui.deck import Track, deck, link
@@ -118,7 +120,7 @@ def files(take: TakeView, place: str) -> None:
     st.link_button(_("Download"), f"{link(take.id)}?download=1", key=f"{place}.download", icon=":material/download:")
     st.download_button(
         _("Save settings (JSON)"),
-        lambda: studio().takes.sidecar_file(take.id)[1],
+        partial(_settings_file, studio().takes, take.id),  # called later, where nobody is signed in
         file_name=f"{file_stem(take)}.json",
         mime="application/json",
         key=f"{place}.json",
@@ -140,6 +142,10 @@ def files(take: TakeView, place: str) -> None:
         help=_("Make this take the Reference Audio."),
     )
     notices.kept(place)
+
+
+def _settings_file(takes: Takes, take_id: str) -> bytes:
+    return takes.sidecar_file(take_id)[1]
 
 
 def _hand_over(send: Callable[[str], None], take_id: str, done: str, place: str) -> None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import NoReturn
 
 import streamlit as st
 
 from studio.config import ROOT
+from studio.errors import PermissionDenied, SignInNeeded
 from studio.i18n import LANGUAGES, N_
 from studio.services.views import StatusView, WorkerState
-from studio.ui import jobs, notices
+from studio.ui import door, jobs, notices
 from studio.ui.guide import guide
 from studio.ui.runtime import studio
 from studio.ui.text import Colour, _, explain, language, plain, speak
@@ -23,6 +25,8 @@ PAGES = {  # name -> (script, menu label, title)
     "dataset": ("pages/dataset.py", N_("Dataset"), N_("Dataset")),
     "train": ("pages/train.py", N_("Train"), N_("Train")),
     "take": ("pages/take.py", "", N_("Take")),  # not in the menu: links lead to it
+    "account": ("pages/account.py", N_("Account"), N_("Account")),
+    "admin": ("pages/admin.py", N_("Administration"), N_("Administration")),
 }
 _LOOKS: Mapping[WorkerState, tuple[Colour, str]] = {
     WorkerState.READY: ("green", ":material/check_circle:"),
@@ -47,7 +51,10 @@ _WORDS = {
 
 
 def open_page(name: str) -> StatusView:
-    """Begin a page: configure it, draw menu, badge and title; return whether music can be made."""
+    """Begin a page: configure it, draw menu, badge and title; return whether music can be made.
+
+    Whoever may not see the page sees why, and the page ends here.
+    """
     title = _(PAGES[name][2])
     st.set_page_config(
         page_title=title if name == "home" else _("{page} · Studio").format(page=title),
@@ -56,19 +63,36 @@ def open_page(name: str) -> StatusView:
     )
     st.logo(ICON, size="large")
     notices.turn_to(name)
+    try:
+        principal = studio().principal
+    except (SignInNeeded, PermissionDenied) as refusal:
+        with st.sidebar:
+            _language()
+        _turn_away(title, refusal)
     jobs.look()
     status = studio().status()
     with st.sidebar:
         for other, (script, entry, _title) in PAGES.items():
-            if not entry:
+            if not entry or not door.opens(other):
                 continue
             st.page_link(script, label=f"**{_(entry)}**" if other == name else _(entry))
         st.divider()
+        door.person()
         st.fragment(_badge, run_every=1.0 if status.state in _PASSING else None)(status)
         _language()
         guide(name)
+    try:
+        principal.check(door.needs(name))
+    except PermissionDenied as refusal:
+        _turn_away(title, refusal)
     st.title(title, anchor=False)
     return status
+
+
+def _turn_away(title: str, refusal: SignInNeeded | PermissionDenied) -> NoReturn:
+    st.title(title, anchor=False)
+    door.turn_away(refusal)
+    st.stop()
 
 
 def _language() -> None:

@@ -18,6 +18,7 @@ from studio.jobs.sidecar import ANSWERS, sidecar
 from studio.jobs.sidecar import DEFAULTS as SAVED
 from studio.services.forms import DEFAULTS, build_request, build_thinking, complete_form
 from studio.services.parameters import Parameters, form_from
+from studio.services.principal import Principal
 from studio.services.studio import Studio
 from studio.services.uploads import Uploads
 from studio.storage.artifacts import ArtifactStore
@@ -239,7 +240,7 @@ def test_what_a_field_cannot_hold_is_named() -> None:
     ],
 )
 def test_foreign_and_broken_files_are_refused(content: bytes, tmp_path: Path) -> None:
-    uploads = Uploads(ArtifactStore(tmp_path), user_id="me")
+    uploads = Uploads(ArtifactStore(tmp_path), principal=Principal(user_id="me"))
     with pytest.raises(InvalidRequest) as caught:
         Parameters(uploads).read(content)
     assert caught.value.field == "parameters"
@@ -247,7 +248,7 @@ def test_foreign_and_broken_files_are_refused(content: bytes, tmp_path: Path) ->
 
 @pytest.mark.parametrize("name", ["reference_audio", "src_audio"])
 def test_an_upload_that_is_gone_is_named(name: str, tmp_path: Path) -> None:
-    uploads = Uploads(ArtifactStore(tmp_path), user_id="me")
+    uploads = Uploads(ArtifactStore(tmp_path), principal=Principal(user_id="me"))
     kept = tmp_path / "uploads" / "me" / "here.wav"
     kept.parent.mkdir(parents=True)
     kept.write_bytes(b"sound")

@@ -4,5 +4,6 @@ from studio.services.accounts.audit import AuditLog, AuditView
 from studio.services.accounts.keys import Keys, KeyView
 from studio.services.accounts.people import AccountView, People
 from studio.services.accounts.signing_in import Accounts, Claims
+from studio.storage.states import Deed
 
-__all__ = ["AccountView", "Accounts", "AuditLog", "AuditView", "Claims", "KeyView", "Keys", "People"]
+__all__ = ["AccountView", "Accounts", "AuditLog", "AuditView", "Claims", "Deed", "KeyView", "Keys", "People"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import select
@@ -69,12 +69,7 @@ class Accounts:
     def of_user(self, user_id: str) -> Principal:
         """Return who a link was made for; raises NotFound, PermissionDenied for a disabled account."""
         with self._database.read() as session:
-            account, user = session.get(Account, user_id), session.get(User, user_id)
-        if account is not None:
-            return _principal(account)
-        if user is None:
-            raise NotFound("there is no such person")
-        return local_principal(user.id) if user.name == LOCAL_USER else Principal(user_id=user.id, name=user.name)
+            return principal_of(session, user_id)
 
     def of_key(self, key: str) -> Principal:
         """Return for whom a program acts; raises SignInNeeded for a key that is none or was revoked."""
@@ -83,9 +78,7 @@ class Accounts:
             if row is None or row.revoked_at is not None:
                 raise SignInNeeded("this API key is unknown or was revoked")
             row.used_at = self._clock()
-            user_id, scope = row.user_id, row.scope
-        person = self.of_user(user_id)
-        return Principal(user_id=user_id, role=person.role, name=person.name, scope=scope)
+            return replace(principal_of(session, row.user_id), scope=row.scope)
 
     def _take_in(self, session: Session, claims: Claims) -> None:
         account, now = _find(session, claims), self._clock()
@@ -124,9 +117,19 @@ class Accounts:
             raise SignInNeeded("your session has ended; sign in again")
 
 
+def principal_of(session: Session, user_id: str) -> Principal:
+    """Return who that is now; raises NotFound, PermissionDenied for a disabled account."""
+    account, user = session.get(Account, user_id), session.get(User, user_id)
+    if account is not None:
+        return _principal(account)
+    if user is None:
+        raise NotFound("there is no such person")
+    return local_principal(user.id) if user.name == LOCAL_USER else Principal(user_id=user.id, name=user.name)
+
+
 def local_principal(user_id: str) -> Principal:
     """Return the one person of a studio without sign-in, who may do everything."""
-    return Principal(user_id=user_id, role=UserRole.ADMIN, name=LOCAL_USER)
+    return Principal(user_id=user_id, role=UserRole.LOCAL, name=LOCAL_USER)
 
 
 def digest(key: str) -> str:

@@ -21,6 +21,7 @@ from studio.jobs.queue import Queue
 from studio.jobs.spec import Listen
 from studio.services.datasets.uploading import check_name, unpack
 from studio.services.datasets.views import Scan, Uploaded
+from studio.services.principal import Principal, Right
 from studio.storage import models
 from studio.storage.database import Database
 from studio.storage.times import Clock
@@ -33,11 +34,13 @@ MEASURING = -3  # priority: after everything, labelling and encoding too
 class Opening:
     """Opens the datasets of one user; every path stays below the roots."""
 
-    def __init__(self, database: Database, queue: Queue, roots: Sequence[Path], *, user_id: str, clock: Clock) -> None:
+    def __init__(
+        self, database: Database, queue: Queue, roots: Sequence[Path], *, principal: Principal, clock: Clock
+    ) -> None:
         self._database = database
         self._queue = queue
         self._roots = roots
-        self._user_id = user_id
+        self._principal = principal
         self._clock = clock
 
     def scan(self, folder: str, current: str | None, progress: Progress | None = None) -> Scan:
@@ -71,7 +74,7 @@ class Opening:
         for place, sample in enumerate(dataset.samples):
             inside(self._roots, sample.audio_path, f"samples[{place}].audio_path")
         with self._database.write() as session:
-            mine = models.Dataset.user_id == self._user_id, models.Dataset.path == str(file)
+            mine = models.Dataset.user_id == self._principal.user_id, models.Dataset.path == str(file)
             clean = models.Dataset.saved == models.Dataset.revision
             row = session.scalars(select(models.Dataset).where(*mine, clean).limit(1)).one_or_none()
             if row is None:
@@ -85,9 +88,10 @@ class Opening:
     def upload(self, name: str, files: Sequence[tuple[str, BinaryIO]]) -> Uploaded:
         """Keep songs and their sidecars, plain or in zips, in a folder of this person's, to be scanned.
 
-        Raises InvalidRequest, StorageError; nothing is kept then.
+        Raises InvalidRequest, StorageError, PermissionDenied; nothing is kept then.
         """
-        folder = self._roots[0] / UPLOADS / self._user_id / check_name(name)
+        self._principal.check(Right.MAKE)
+        folder = self._roots[0] / UPLOADS / self._principal.user_id / check_name(name)
         arrived = unpack(files, folder)
         return Uploaded(folder=str(folder), songs=arrived.songs, left_out=arrived.left_out)
 
@@ -96,14 +100,14 @@ class Opening:
             return None, 0
         with self._database.read() as session:
             row = session.get(models.Dataset, dataset_id)
-        if row is None or row.user_id != self._user_id or row.folder != str(folder):
+        if row is None or row.user_id != self._principal.user_id or row.folder != str(folder):
             return None, 0
         return datasets.dataset_of(row), row.revision
 
     def _add(self, session: Session, dataset: Dataset, *, path: str = "", folder: str = "") -> models.Dataset:
         now: datetime = self._clock()
         row = models.Dataset(
-            user_id=self._user_id,
+            user_id=self._principal.user_id,
             name=dataset.name[:255],
             document=dataset_row(dataset),
             revision=1,
@@ -121,7 +125,7 @@ class Opening:
 
     def _listen(self, session: Session, dataset_id: str) -> None:
         payload = Listen(dataset_id=dataset_id)
-        self._queue.submit(session, payload, user_id=self._user_id, priority=MEASURING)
+        self._queue.submit(session, payload, user_id=self._principal.user_id, priority=MEASURING)
 
 
 def mark_saved(row: models.Dataset, file: Path) -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from itsdangerous import BadSignature
-from sqlalchemy import select
+from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from studio.engine.dataset.editing import Changes, edited, with_instrumental, with_tag
@@ -17,14 +17,18 @@ from studio.engine.dataset.samples import Dataset, Sample, TagPosition
 from studio.errors import Conflict, InvalidRequest, LinkExpired, NotFound
 from studio.jobs import datasets
 from studio.jobs.queue import Queue
+from studio.services.accounts.signing_in import principal_of
 from studio.services.datasets.opening import Opening, changed_since, mark_saved
 from studio.services.datasets.quality import qualities
 from studio.services.datasets.tasks import DatasetTasks
 from studio.services.datasets.views import DatasetName, DatasetView, LabelReport, PrepareReport
 from studio.services.media import LIFETIME, MIME, MediaFile, Signer
 from studio.services.models import Models
+from studio.services.principal import Principal
 from studio.storage import models
+from studio.storage.audit import tell
 from studio.storage.database import Database
+from studio.storage.states import Deed, Visibility
 from studio.storage.times import Clock
 
 ROUTE = "/api/song/"
@@ -32,7 +36,7 @@ SETTINGS = ("name", "all_instrumental", "custom_tag", "tag_position", "genre_rat
 
 
 class Datasets:
-    """The datasets of one user; every path stays below the roots."""
+    """The datasets one person may look at; changing them is for their owner. Every path stays below the roots."""
 
     def __init__(
         self,
@@ -42,22 +46,24 @@ class Datasets:
         roots: Sequence[Path],
         signer: Signer,
         *,
-        user_id: str,
+        principal: Principal,
         wake: Callable[[], None],
         clock: Clock,
     ) -> None:
         self._database = database
         self._roots = roots
         self._signer = signer
-        self._user_id = user_id
+        self._principal = principal
         self._clock = clock
-        self.opening = Opening(database, queue, roots, user_id=user_id, clock=clock)
-        self.tasks = DatasetTasks(database, queue, known, roots, user_id=user_id, wake=wake, clock=clock)
+        self.opening = Opening(database, queue, roots, principal=principal, clock=clock)
+        self.tasks = DatasetTasks(database, queue, known, roots, principal=principal, wake=wake, clock=clock)
 
     def all(self) -> list[DatasetName]:
         """Return the working datasets, the one that was changed last first."""
-        columns = models.Dataset.id, models.Dataset.name, models.Dataset.revision, models.Dataset.saved
-        query = select(*columns, models.Dataset.updated_at).where(models.Dataset.user_id == self._user_id)
+        table = models.Dataset
+        columns = table.id, table.name, table.revision, table.saved, table.updated_at
+        mine, shared = table.user_id == self._principal.user_id, table.visibility == Visibility.TEAM
+        query = select(*columns).where(or_(mine, shared))
         with self._database.read() as session:
             rows = session.execute(query.order_by(models.Dataset.updated_at.desc(), models.Dataset.id)).all()
         return [
@@ -68,10 +74,12 @@ class Datasets:
     def get(self, dataset_id: str) -> DatasetView:
         """Return a working dataset; raises NotFound."""
         with self._database.read() as session:
-            row = self._mine(session, dataset_id)
+            row = _seen(session, self._principal, dataset_id)
             dataset = datasets.dataset_of(row)
             return DatasetView(
                 id=row.id,
+                mine=self._principal.owns(row.user_id),
+                visibility=row.visibility,
                 dataset=dataset,
                 revision=row.revision,
                 unsaved=row.revision != row.saved,
@@ -88,7 +96,7 @@ class Datasets:
         Raises InvalidRequest, NotFound, and Conflict when somebody has changed one of the same settings since.
         """
         with self._database.write() as session:
-            row = self._mine(session, dataset_id, lock=True)
+            row = self._mine(session, dataset_id)
             dataset = datasets.dataset_of(row)
             for name, value in changes.items():
                 if name in SETTINGS and getattr(dataset, name) != getattr(seen, name):
@@ -103,7 +111,7 @@ class Datasets:
         model for instance.
         """
         with self._database.write() as session:
-            row = self._mine(session, dataset_id, lock=True)
+            row = self._mine(session, dataset_id)
             dataset = datasets.dataset_of(row)
             changed = []
             for sample_id, values in changes.items():
@@ -122,7 +130,7 @@ class Datasets:
         file = inside(self._roots, path, "path")
         file = file if file.suffix.lower() == ".json" else file.with_name(file.name + ".json")
         with self._database.write() as session:
-            row = self._mine(session, dataset_id, lock=True)
+            row = self._mine(session, dataset_id)
             dataset = datasets.dataset_of(row)
             if not dataset.samples:
                 raise InvalidRequest("dataset", "hold songs", len(dataset.samples))
@@ -132,29 +140,41 @@ class Datasets:
                 )
             save_dataset(file, dataset)
             mark_saved(row, file)
+            tell(session, self._principal.user_id, Deed.EXPORTED, dataset_id, self._clock(), path=str(file))
         return file
 
     def remove(self, dataset_id: str) -> None:
         """Forget a working dataset; files stay. Raises NotFound."""
         with self._database.write() as session:
-            session.delete(self._mine(session, dataset_id, lock=True))
+            row = self._mine(session, dataset_id)
+            session.delete(row)
+            tell(session, self._principal.user_id, Deed.DELETED, dataset_id, self._clock(), dataset=row.name)
+
+    def show(self, dataset_id: str, visibility: Visibility) -> None:
+        """Let the team look at a dataset, or not any more. Raises NotFound, PermissionDenied."""
+        with self._database.write() as session:
+            self._mine(session, dataset_id).visibility = visibility
+            told = {"visibility": visibility.value}
+            tell(session, self._principal.user_id, Deed.SHARED, dataset_id, self._clock(), **told)
 
     def link(self, dataset_id: str, sample_id: str) -> str:
-        """Return the path of a link to a song's sound."""
-        return ROUTE + self._signer.sign(f"{dataset_id}:{sample_id}").decode()
+        """Return the path of a link to a song's sound, made out to this person."""
+        return ROUTE + self._signer.sign(f"{self._principal.user_id}:{dataset_id}:{sample_id}").decode()
 
     def resolve(self, token: str) -> MediaFile:
         """Return the file a link's token stands for, which is one of a dataset and below the roots.
 
-        Raises LinkExpired for a token that is too old or was changed, NotFound when dataset, song or file is gone.
+        Raises LinkExpired for a token that is too old or was changed, NotFound when dataset, song or file is gone or
+        whom the link was made out to may not look at it any more, PermissionDenied for a disabled account.
         """
         try:
             said = self._signer.unsign(token, max_age=int(LIFETIME.total_seconds())).decode()
         except BadSignature as error:
             raise LinkExpired("this link is too old or was changed; open the page again for a new one") from error
-        dataset_id, _, sample_id = said.partition(":")
         with self._database.read() as session:
-            sample = datasets.song(datasets.dataset_of(self._mine(session, dataset_id)), sample_id)
+            user_id, dataset_id, sample_id = said.split(":", 2)
+            row = _seen(session, principal_of(session, user_id), dataset_id)
+            sample = datasets.song(datasets.dataset_of(row), sample_id)
         try:
             path = inside(self._roots, sample.audio_path, "audio_path")
         except InvalidRequest as error:
@@ -166,11 +186,18 @@ class Datasets:
             raise NotFound(f"{sample.filename} is no audio file")
         return MediaFile(path=path, mime=MIME[ending], filename=path.name)
 
-    def _mine(self, session: Session, dataset_id: str, *, lock: bool = False) -> models.Dataset:
-        row = session.get(models.Dataset, dataset_id, with_for_update=lock or None)
-        if row is None or row.user_id != self._user_id:
-            raise NotFound("this dataset was removed")
+    def _mine(self, session: Session, dataset_id: str) -> models.Dataset:
+        """Return a dataset that may be changed, locked."""
+        row = _seen(session, self._principal, dataset_id, lock=True)
+        self._principal.check_owns(row.user_id)
         return row
+
+
+def _seen(session: Session, principal: Principal, dataset_id: str, *, lock: bool = False) -> models.Dataset:
+    row = session.get(models.Dataset, dataset_id, with_for_update=lock or None)
+    if row is None or not principal.sees(row.user_id, row.visibility):
+        raise NotFound("this dataset was removed")
+    return row
 
 
 def _with_setting(dataset: Dataset, name: str, value: object) -> Dataset:

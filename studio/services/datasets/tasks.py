@@ -17,6 +17,7 @@ from studio.jobs import datasets
 from studio.jobs.queue import Queue
 from studio.jobs.spec import JobKind, Label, Prepare
 from studio.services.models import Models
+from studio.services.principal import Principal
 from studio.storage import models
 from studio.storage.database import Database
 from studio.storage.states import JobState
@@ -35,7 +36,7 @@ class DatasetTasks:
         known: Models,
         roots: Sequence[Path],
         *,
-        user_id: str,
+        principal: Principal,
         wake: Callable[[], None],
         clock: Clock,
     ) -> None:
@@ -43,7 +44,7 @@ class DatasetTasks:
         self._queue = queue
         self._models = known
         self._roots = roots
-        self._user_id = user_id
+        self._principal = principal
         self._wake = wake
         self._clock = clock
 
@@ -66,7 +67,7 @@ class DatasetTasks:
                 datasets.store(row, datasets.with_songs(dataset, changed), self._clock())
                 return None
             payload = self._label(dataset_id, how)
-            job_id = self._queue.submit(session, payload, user_id=self._user_id, priority=BULK)
+            job_id = self._queue.submit(session, payload, user_id=self._principal.user_id, priority=BULK)
         self._wake()
         return job_id
 
@@ -83,7 +84,7 @@ class DatasetTasks:
                 raise InvalidRequest("dataset", rule, f"{len(dataset.samples)} songs, none labelled")
             self._refuse_second(session, dataset_id)
             payload = Prepare(dataset_id=dataset_id, model=self._models.ready().name, folder=place, how=how)
-            job_id = self._queue.submit(session, payload, user_id=self._user_id, priority=BULK)
+            job_id = self._queue.submit(session, payload, user_id=self._principal.user_id, priority=BULK)
         self._wake()
         return job_id
 
@@ -105,8 +106,9 @@ class DatasetTasks:
 
     def _find(self, session: Session, dataset_id: str) -> tuple[models.Dataset, Dataset]:
         row = datasets.find_row(session, dataset_id)
-        if row.user_id != self._user_id:
+        if not self._principal.sees(row.user_id, row.visibility):
             raise NotFound("this dataset was removed")
+        self._principal.check_owns(row.user_id)
         return row, datasets.dataset_of(row)
 
     def _refuse_second(self, session: Session, dataset_id: str) -> None:

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from studio.engine.audio.checks import Check
 from studio.engine.dataset.samples import Dataset
+from studio.storage.states import Visibility
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +71,8 @@ class DatasetView:
     quality: Mapping[str, Quality]  # by id of the song
     labelling: LabelReport | None
     prepared: PrepareReport | None
+    mine: bool = True  # whether this person may change it
+    visibility: Visibility = Visibility.PRIVATE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ from studio.services.library.facets import Facets
 from studio.services.library.library import Library
 from studio.services.library.lineage import Lineage
 from studio.services.library.origins import Parent
-from studio.services.library.query import Order, Query
+from studio.services.library.query import Order, Query, Whose
 from studio.services.library.search import Page
 from studio.storage.states import Role
 
@@ -22,4 +22,5 @@ __all__ = [
     "Parent",
     "Query",
     "Role",
+    "Whose",
 ]

@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import and_, delete, func, select
+from sqlalchemy import and_, delete, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from studio.errors import InvalidRequest, NotFound
 from studio.services.library.shelf import Shelf, named
+from studio.storage.audit import tell
 from studio.storage.models import Collection, CollectionEntry, Entry
+from studio.storage.states import Deed, Visibility
 
 MAX_NAME = 100  # characters
 
@@ -22,7 +24,9 @@ class CollectionView:
 
     id: str
     name: str
-    takes: int  # trash left out
+    takes: int  # that this person may look at, trash left out
+    mine: bool
+    visibility: Visibility
     created_at: datetime
 
 
@@ -33,19 +37,28 @@ class Collections:
         self._shelf = shelf
 
     def all(self) -> list[CollectionView]:
-        """Return every collection by name."""
-        kept = and_(Entry.id == CollectionEntry.entry_id, Entry.deleted_at.is_(None))
+        """Return the person's collections and those the team shares, by name."""
+        seen = self._shelf.principal.seen_entries()
+        kept = and_(Entry.id == CollectionEntry.entry_id, Entry.deleted_at.is_(None), seen)
+        mine = Collection.user_id == self._shelf.user_id
         query = (
             select(Collection, func.count(Entry.id))
             .outerjoin(CollectionEntry, CollectionEntry.collection_id == Collection.id)
             .outerjoin(Entry, kept)
-            .where(Collection.user_id == self._shelf.user_id)
+            .where(or_(mine, Collection.visibility == Visibility.TEAM))
             .group_by(Collection.id)
             .order_by(func.lower(Collection.name))
         )
         with self._shelf.database.read() as session:
             return [
-                CollectionView(id=row.id, name=row.name, takes=takes, created_at=row.created_at)
+                CollectionView(
+                    id=row.id,
+                    name=row.name,
+                    takes=takes,
+                    mine=row.user_id == self._shelf.user_id,
+                    visibility=row.visibility,
+                    created_at=row.created_at,
+                )
                 for row, takes in session.execute(query)
             ]
 
@@ -71,13 +84,31 @@ class Collections:
     def delete(self, collection_id: str) -> None:
         """Forget a collection; its takes stay. Raises NotFound."""
         with self._shelf.database.write() as session:
-            session.delete(self._find(session, collection_id))
+            found = self._find(session, collection_id)
+            session.delete(found)
+            tell(session, self._shelf.user_id, Deed.DELETED, collection_id, self._shelf.clock(), collection=found.name)
+
+    def show(self, collection_id: str, visibility: Visibility) -> None:
+        """Give a collection and the takes in it a visibility; what is added to a shared one is shared too.
+
+        Raises NotFound, PermissionDenied.
+        """
+        inside = select(CollectionEntry.entry_id).where(CollectionEntry.collection_id == collection_id)
+        with self._shelf.database.write() as session:
+            found = self._find(session, collection_id)
+            found.visibility = visibility
+            held = Entry.id.in_(inside), Entry.user_id == found.user_id
+            session.execute(update(Entry).where(*held).values(visibility=visibility))
+            told = {"visibility": visibility.value}
+            tell(session, self._shelf.user_id, Deed.SHARED, collection_id, self._shelf.clock(), **told)
 
     def add(self, collection_id: str, take_ids: Sequence[str]) -> None:
         """Put takes into a collection; those in it stay. Raises NotFound."""
         with self._shelf.database.write() as session:
-            self._find(session, collection_id)
+            shared = self._find(session, collection_id).visibility == Visibility.TEAM
             entries = self._shelf.entries(session, take_ids)
+            for entry in entries:
+                entry.visibility = Visibility.TEAM if shared else entry.visibility
             held = select(CollectionEntry.entry_id).where(CollectionEntry.collection_id == collection_id)
             there = set(session.scalars(held.where(CollectionEntry.entry_id.in_([entry.id for entry in entries]))))
             session.add_all(
@@ -96,8 +127,9 @@ class Collections:
 
     def _find(self, session: Session, collection_id: str) -> Collection:
         found = session.get(Collection, collection_id)
-        if found is None or found.user_id != self._shelf.user_id:
+        if found is None or not self._shelf.principal.sees(found.user_id, found.visibility):
             raise NotFound(f"there is no collection {collection_id!r}")
+        self._shelf.principal.check_owns(found.user_id)
         return found
 
     def _check_new(self, session: Session, name: str) -> None:

@@ -17,14 +17,19 @@ from sqlalchemy.orm import joinedload
 
 from studio.errors import InvalidRequest, LinkExpired
 from studio.jobs.sidecar import sidecar
-from studio.services.library.query import Query
+from studio.services.accounts.signing_in import principal_of
+from studio.services.library.query import Query, Whose
 from studio.services.library.search import COUNTED, Search
 from studio.services.library.showing import take_view, with_entry
 from studio.services.media import LIFETIME, Signer
+from studio.services.principal import Principal
 from studio.services.views import TakeView
 from studio.storage.artifacts import ArtifactStore
+from studio.storage.audit import tell
 from studio.storage.database import Database
-from studio.storage.models import Take
+from studio.storage.models import Collection, Take
+from studio.storage.states import Deed
+from studio.storage.times import Clock
 
 ROUTE = "/api/zip/"
 MAX_TAKES = 200  # named one by one in a link; a whole collection and everything have links of their own
@@ -44,8 +49,9 @@ class Archive:
 class Archives:
     """Signs links to zips and writes what they stand for."""
 
-    def __init__(self, secret: Signer, database: Database, artifacts: ArtifactStore) -> None:
+    def __init__(self, secret: Signer, database: Database, artifacts: ArtifactStore, clock: Clock) -> None:
         self._signer = secret
+        self._clock = clock
         self._database = database
         self._artifacts = artifacts
 
@@ -65,25 +71,36 @@ class Archives:
         return self._sign("all", user_id, "")
 
     def open(self, token: str) -> Archive:
-        """Return the zip a link's token stands for; raises LinkExpired for one that is too old or was changed."""
+        """Return the zip a link's token stands for.
+
+        Raises LinkExpired for one that is too old or was changed, NotFound, PermissionDenied for a disabled account.
+        """
         try:
             kind, user_id, rest = self._signer.unsign(token, max_age=int(LIFETIME.total_seconds())).decode().split(":")
         except (BadSignature, ValueError) as error:
             raise LinkExpired("this link is too old or was changed; open the page again for a new one") from error
+        with self._database.write() as session:
+            principal = principal_of(session, user_id)
+            collection = session.get(Collection, rest) if kind == "collection" else None
+            told: dict[str, object] = {kind: rest} if kind == "collection" else {"what": kind}
+            tell(session, user_id, Deed.EXPORTED, rest if kind == "collection" else "", self._clock(), **told)
         if kind == "takes":
             ids: Sequence[str] = _unpack(rest)
+        elif collection is not None and collection.user_id != user_id:
+            whose = Whose.EVERYBODY if principal.owns(collection.user_id) else Whose.TEAM
+            ids = Search(self._database, None).ids(Query(collection=rest, whose=whose), COUNTED)
         else:
             ids = Search(self._database, user_id).ids(Query(collection=rest), COUNTED)
         full = kind != "takes" and len(ids) == COUNTED
-        return Archive(filename=f"takes-{len(ids)}.zip", chunks=self._write(user_id, ids, full))
+        return Archive(filename=f"takes-{len(ids)}.zip", chunks=self._write(principal, ids, full))
 
     def _sign(self, *parts: str) -> str:
         return ROUTE + self._signer.sign(":".join(parts)).decode()
 
-    def _write(self, user_id: str, take_ids: Sequence[str], full: bool) -> Iterator[bytes]:
+    def _write(self, principal: Principal, take_ids: Sequence[str], full: bool) -> Iterator[bytes]:
         pipe, names, missing = _Pipe(), _Names(), []
         with zipfile.ZipFile(pipe, "w", zipfile.ZIP_STORED) as archive:
-            for take, key, settings in self._takes(user_id, take_ids):
+            for take, key, settings in self._takes(principal, take_ids):
                 name, path = names.fresh(take), self._artifacts.path(key)
                 if not path.is_file():
                     missing.append(f"{name}.{take.format}")
@@ -100,16 +117,18 @@ class Archives:
                 archive.writestr("MISSING.txt", "\n".join(missing) + "\n")
         yield pipe.take()
 
-    def _takes(self, user_id: str, take_ids: Sequence[str]) -> Iterator[tuple[TakeView, str, dict[str, object]]]:
-        """Give the takes that are this person's with key and settings, some at a time, in the order asked for."""
+    def _takes(
+        self, principal: Principal, take_ids: Sequence[str]
+    ) -> Iterator[tuple[TakeView, str, dict[str, object]]]:
+        """Give the takes that this person may look at with key and settings, some at a time, in the order asked for."""
         for start in range(0, len(take_ids), _ROWS):
             some = take_ids[start : start + _ROWS]
             query = select(Take).where(Take.id.in_(some)).options(joinedload(Take.batch), *with_entry())
             with self._database.read() as session:
                 rows = {take.id: take for take in session.scalars(query)}
                 found = [rows[one] for one in some if one in rows]
-                own = [take for take in found if take.entry and take.entry.user_id == user_id]
-                shown = [(view, take.key, _settings(take, view)) for take in own for view in (take_view(take),)]
+                seen = [take for take in found if take.entry and principal.sees_entry(take.entry)]
+                shown = [(view, take.key, _settings(take, view)) for take in seen for view in (take_view(take),)]
             yield from shown
 
 

@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, or_, select
 from sqlalchemy.orm import Session
 
 from studio.services.library.shelf import Shelf
+from studio.services.seeing import seen_take
 from studio.storage.models import Entry, Origin, Take
 from studio.storage.states import Role
 
@@ -81,7 +82,7 @@ class Families:
     def of(self, take_id: str) -> Lineage:
         """Return all that a take came from and all that was made from it. Raises NotFound."""
         with self._shelf.database.read() as session:
-            self._shelf.entry(session, take_id)
+            seen_take(session, self._shelf.principal, take_id)
             above, whole_above = _walk(session, take_id, _parents, lambda found: found.parent_id)
             below, whole_below = _walk(session, take_id, _children, lambda found: found.child_id)
             links = [*above, *below]
@@ -93,7 +94,9 @@ class Families:
         return Lineage(
             take_id=take_id,
             relatives=(*(known[one] for one in takes if one in known), *others),
-            edges=tuple(dict.fromkeys(edge for edge in edges if edge.parent in known or edge.parent in named)),
+            edges=tuple(
+                dict.fromkeys(edge for edge in edges if edge.child in known and edge.parent in {*known, *named})
+            ),
             complete=whole_above and whole_below,
         )
 
@@ -109,7 +112,7 @@ class Families:
             caption,
         )
         query = select(*columns).join(Entry.take)
-        rows = session.execute(query.where(Entry.take_id.in_(take_ids), Entry.user_id == self._shelf.user_id))
+        rows = session.execute(query.where(Entry.take_id.in_(take_ids), self._shelf.principal.seen_entries()))
         return {
             row.take_id: Relative(
                 id=row.take_id,

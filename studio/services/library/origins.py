@@ -19,6 +19,7 @@ from studio.engine.audio.tags import settings_in
 from studio.errors import AudioError
 from studio.jobs.sidecar import TAKE_ID, codes_text
 from studio.jobs.spec import JobKind
+from studio.services.principal import Principal
 from studio.services.uploads import called
 from studio.storage.models import Batch, Entry, Job, Origin, Take
 from studio.storage.states import JobState, Role
@@ -39,12 +40,12 @@ class Parent:
 def record(session: Session, batch: Batch, parents: Sequence[Parent], now: datetime) -> None:
     """Remember what a batch is made from, in the transaction that stores it: `parents` and what its request tells.
 
-    A take that doesn't exist, or is another person's, is left out: a link must not fail a song.
+    A take that doesn't exist, or can't be seen by this person, is left out: a link must not fail a song.
     """
     told = [*parents, *_of_files(session, batch)]
     if not any(parent.role == Role.CODES for parent in parents):
         told += _of_codes(session, batch)
-    known = _own(session, batch.user_id, [parent.take_id for parent in told if parent.take_id])
+    known = _known(session, batch.user_id, [parent.take_id for parent in told if parent.take_id])
     session.add_all(
         Origin(batch_id=batch.id, parent_id=parent.take_id, name=parent.name[:255], role=parent.role, created_at=now)
         for parent in dict.fromkeys(told)
@@ -93,12 +94,13 @@ def _of_file(session: Session, user_id: str, path: Path, role: Role) -> Parent:
     except AudioError:
         named = ""  # a file that says nothing of itself
     stored = session.scalars(select(Take.id).where(Take.key == "/".join(path.parts[-3:]))).first()
-    known = _own(session, user_id, [one for one in (named, stored) if one])
+    known = _known(session, user_id, [one for one in (named, stored) if one])
     found = next((one for one in (named, stored) if one in known), None)
     return Parent(role=role, take_id=found, name="" if found else called(path))
 
 
-def _own(session: Session, user_id: str, take_ids: Sequence[str | None]) -> set[str]:
+def _known(session: Session, user_id: str, take_ids: Sequence[str | None]) -> set[str]:
     if not take_ids:
         return set()
-    return set(session.scalars(select(Entry.take_id).where(Entry.take_id.in_(take_ids), Entry.user_id == user_id)))
+    known = select(Entry.take_id).where(Entry.take_id.in_(take_ids), Principal(user_id=user_id).seen_entries())
+    return set(session.scalars(known))

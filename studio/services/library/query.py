@@ -12,6 +12,7 @@ from sqlalchemy import ColumnElement, Select, and_, exists, or_, select
 from studio.engine.audio.checks import CODED, Verdict
 from studio.errors import InvalidRequest
 from studio.storage.models import CollectionEntry, Entry, Tag
+from studio.storage.states import Visibility
 from studio.storage.words import WORDS, Term, matching, relevance, terms
 
 UNMEASURED = "unmeasured"
@@ -26,6 +27,14 @@ class Order(StrEnum):
     OLDEST = "oldest"
     BEST_RATED = "best rated"
     BEST_MATCH = "best match"  # of the words; without words it is the newest
+
+
+class Whose(StrEnum):
+    """Among whose takes one looks."""
+
+    MINE = "mine"
+    TEAM = "team"  # what anybody shares, one's own too
+    EVERYBODY = "everybody"  # for administrators
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +56,7 @@ class Query:
     collection: str = ""  # id
     since: datetime | None = None
     until: datetime | None = None  # exclusive
+    whose: Whose = Whose.MINE
     trashed: bool = False  # what is in the trash instead of what is not
     order: Order = Order.NEWEST
 
@@ -90,6 +100,7 @@ def _conditions(query: Query) -> list[ColumnElement[bool]]:
     low, high = query.bpm
     wanted: list[ColumnElement[bool] | None] = [
         Entry.deleted_at.is_not(None) if query.trashed else Entry.deleted_at.is_(None),
+        Entry.visibility == Visibility.TEAM if query.whose is Whose.TEAM else None,
         Entry.user_id.in_(query.users) if query.users else None,
         Entry.task.in_(query.tasks) if query.tasks else None,
         Entry.model.in_(query.models) if query.models else None,

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session, joinedload
 from sqlalchemy.orm.interfaces import ORMOption
 
 from studio.jobs.spec import JobKind
+from studio.services.principal import Principal
 from studio.services.views import BatchView, TakeView
 from studio.storage.models import Batch, Entry, Job, Take
 
@@ -27,10 +28,10 @@ def takes_of(session: Session, entry_ids: Sequence[int]) -> tuple[TakeView, ...]
     return tuple(take_view(found[number]) for number in entry_ids)
 
 
-def batch_view(batch: Batch) -> BatchView:
-    """Show a batch with the takes that are not in the trash."""
+def batch_view(batch: Batch, principal: Principal) -> BatchView:
+    """Show a batch with the takes that may be looked at and are not in the trash."""
     job = _maker(batch)
-    takes = [take_view(take) for take in batch.takes]
+    takes = [take_view(take) for take in batch.takes if take.entry is None or principal.sees_entry(take.entry)]
     return BatchView(
         id=batch.id,
         task=batch.task,
@@ -68,6 +69,8 @@ def take_view(take: Take) -> TakeView:
         tags=tuple(tag.name for tag in entry.tags),
         collections=tuple(place.collection_id for place in entry.places),
         deleted_at=entry.deleted_at,
+        owner=entry.user_id,
+        visibility=entry.visibility,
     )
 
 

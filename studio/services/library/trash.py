@@ -11,8 +11,9 @@ from studio.errors import InvalidRequest, NotFound
 from studio.services.library.shelf import Shelf
 from studio.storage import words
 from studio.storage.artifacts import ArtifactStore
+from studio.storage.audit import tell
 from studio.storage.models import Batch, Entry, Job, Origin, Take
-from studio.storage.states import JobState
+from studio.storage.states import Deed, JobState
 
 CHUNK = 500  # rows a statement names
 _ENDED = (JobState.DONE, JobState.FAILED, JobState.CANCELLED)
@@ -29,13 +30,18 @@ class Trash:
         """Move takes to the trash; those in it stay. Raises NotFound."""
         with self._shelf.database.write() as session:
             for entry in self._shelf.entries(session, take_ids):
-                entry.deleted_at = entry.deleted_at or self._shelf.clock()
+                if entry.deleted_at is None:
+                    entry.deleted_at = self._shelf.clock()
+                    tell(session, self._shelf.user_id, Deed.TRASHED, entry.take_id, entry.deleted_at)
 
     def put_all(self) -> int:
         """Move every take to the trash and return their number."""
         everything = update(Entry).where(self._mine(), Entry.deleted_at.is_(None))
         with self._shelf.database.write() as session:
-            return session.connection().execute(everything.values(deleted_at=self._shelf.clock())).rowcount
+            now = self._shelf.clock()
+            gone = session.connection().execute(everything.values(deleted_at=now)).rowcount
+            tell(session, self._shelf.user_id, Deed.TRASHED, "", now, takes=gone)
+            return gone
 
     def restore(self, take_ids: Sequence[str]) -> None:
         """Take takes out of the trash; those that aren't in it stay. Raises NotFound."""
@@ -71,10 +77,11 @@ class Trash:
         """
         with self._shelf.database.write() as session:
             batch = session.get(Batch, batch_id)
-            if batch is None or batch.user_id != self._shelf.user_id:
+            if batch is None or not self._shelf.principal.owns(batch.user_id):
                 raise NotFound(f"there is no batch {batch_id!r}")
             if not _delete_empty(session, [batch_id]):
                 raise InvalidRequest("batch", "be ended and without takes to be deleted at once", batch_id)
+            tell(session, self._shelf.user_id, Deed.DELETED, batch_id, self._shelf.clock(), takes=0)
 
     def _delete_some(self) -> list[str]:
         """Delete the rows of some takes of the trash and return the keys of their files."""
@@ -93,6 +100,9 @@ class Trash:
             session.execute(delete(Entry).where(Entry.take_id.in_(takes)))
             session.execute(delete(Take).where(Take.id.in_(takes)))
             _delete_empty(session, sorted({row.batch_id for row in rows}))
+            if takes:
+                told: dict[str, object] = {"takes": takes}
+                tell(session, self._shelf.user_id, Deed.DELETED, "", self._shelf.clock(), **told)
             return [row.key for row in rows]
 
     def _mine(self) -> ColumnElement[bool]:

@@ -22,14 +22,16 @@ from studio.jobs.queue import Queue
 from studio.jobs.spec import Initialize, JobKind, Train
 from studio.jobs.training.log import EVENTS, WORDS
 from studio.services.models import Models
+from studio.services.principal import Principal, Right
 from studio.services.training.looking import Looking
 from studio.services.training.outlook import channels_of, outlook
 from studio.services.training.tensors import TensorsView, read_tensors
 from studio.services.training.views import OutlookView, TrainingView
 from studio.services.views import StatusView
+from studio.storage.audit import tell
 from studio.storage.database import Database
 from studio.storage.models import Job, Training
-from studio.storage.states import JobState, TrainingState
+from studio.storage.states import Deed, JobState, TrainingState
 from studio.storage.times import Clock
 
 _RUNNING = "a LoRA is being trained already; wait until it is done, or stop it"
@@ -45,7 +47,7 @@ class Trainings:
         models: Models,
         settings: Settings,
         *,
-        user_id: str,
+        principal: Principal,
         wake: Callable[[], None],
         clock: Clock,
     ) -> None:
@@ -53,7 +55,7 @@ class Trainings:
         self._queue = queue
         self._models = models
         self._settings = settings
-        self._user_id = user_id
+        self._principal = principal
         self._wake = wake
         self._clock = clock
         self._looking = Looking(database, clock)
@@ -94,7 +96,7 @@ class Trainings:
         if find_spec("peft") is None:
             raise ModelNotReady("training needs the package peft; install the studio with its group engine")
         row = Training(
-            user_id=self._user_id,
+            user_id=self._principal.user_id,
             state=TrainingState.WAITING,
             tensors=str(found.path),
             out=str(folder),
@@ -109,35 +111,41 @@ class Trainings:
 
         Raises NotFound when it saved nothing, and what `start` does.
         """
-        row = self._looking.row(training_id, self._user_id)
+        row = self._looking.row(training_id, self._principal.user_id)
         return self.start(row.tensors, row.out, row.settings, resume=row.out, unquantize=unquantize)
 
     def stop(self) -> None:
-        """Let the run finish its update, save and end; raises NotFound when there is none."""
-        with self._database.read() as session:
-            running = _active(session)
-        if running is None:
-            raise NotFound("no LoRA is being trained, so there is nothing to stop")
-        self._queue.request_cancel(running)
+        """Let the run finish its update, save and end; raises NotFound when there is none, PermissionDenied."""
+        with self._database.write() as session:
+            running = session.get(Job, _active(session) or "")
+            if running is None:
+                raise NotFound("no LoRA is being trained, so there is nothing to stop")
+            self._principal.check_owns(running.user_id)
+            tell(session, self._principal.user_id, Deed.STOPPED, running.id, self._clock())
+        self._queue.request_cancel(running.id)
 
     def latest(self) -> TrainingView | None:
         """Return the run that is going on, else the newest one; None before the first."""
-        return self._looking.latest(self._user_id)
+        return self._looking.latest(self._principal.user_id)
 
     def whole_log(self, training_id: str) -> bytes:
         """Return everything a run wrote: its events, then what it said on its error output."""
-        out = Path(self._looking.row(training_id, self._user_id).out)
+        out = Path(self._looking.row(training_id, self._principal.user_id).out)
         return b"".join((out / name).read_bytes() for name in (EVENTS, WORDS) if (out / name).is_file())
 
     def export(self, out: str, target: str, *, checkpoint: str = "", replace: bool = False) -> AdapterInfo:
         """Copy the adapter trained in `out` to `target`: the final one, else the newest checkpoint's, or a named one's.
 
         Raises NotFound when nothing is trained there, InvalidRequest for a target outside of the roots and for one
-        that exists, unless it holds an adapter and `replace` is set.
+        that exists, unless it holds an adapter and `replace` is set, PermissionDenied.
         """
-        return export(
+        self._principal.check(Right.MAKE)
+        made = export(
             self._place(out, "out"), self._place(target, "export_path"), checkpoint=checkpoint, replace=replace
         )
+        with self._database.write() as session:
+            tell(session, self._principal.user_id, Deed.EXPORTED, str(made.path), self._clock())
+        return made
 
     def exported(self, target: str) -> bool:
         """Return whether there is something at an export path already; raises InvalidRequest for one outside."""
@@ -156,10 +164,11 @@ class Trainings:
                 raise StudioError(_RUNNING)
             if self.quantized():
                 again = Initialize(model=model.name, setup=self._without_quantization(status))
-                self._queue.submit(session, again, user_id=self._user_id)
+                self._queue.submit(session, again, user_id=self._principal.user_id)
             session.add(row)
             session.flush()
-            row.job_id = self._queue.submit(session, Train(training_id=row.id), user_id=self._user_id)
+            row.job_id = self._queue.submit(session, Train(training_id=row.id), user_id=self._principal.user_id)
+            tell(session, row.user_id, Deed.TRAINED, row.id, row.created_at, model=row.model, out=row.out)
         self._wake()
         return row.id
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from functools import partial
 from typing import cast
 
 import streamlit as st
@@ -51,7 +52,7 @@ def _draw(drawn: TrainingView) -> None:
     st.code("\n".join(_line(line) for line in view.lines[-SHOWN:]) or _("nothing yet"), language=None)
     st.download_button(
         _("Download the whole log"),
-        data=lambda: studio().training.whole_log(view.id),
+        data=partial(studio().training.whole_log, view.id),  # called later, where nobody is signed in
         file_name=f"{view.out.name}.log",
         mime="text/plain",
         key=f"train.log.{view.id}",

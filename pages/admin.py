@@ -1,0 +1,14 @@
+"""Administration: people and their roles, the room on the disk, and who did what."""
+
+import streamlit as st
+
+from studio.ui import administration, shell
+from studio.ui.text import _
+
+shell.open_page("admin")
+st.header(_("People"), anchor=False)
+administration.people()
+st.header(_("Storage"), anchor=False)
+administration.room()
+st.header(_("Audit log"), anchor=False)
+administration.log()
