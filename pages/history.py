@@ -2,27 +2,35 @@
 
 import streamlit as st
 
-from studio.ui import batches, jobs, shell
+from studio.services.library import Whose
+from studio.ui import batches, jobs, sharing, shell
 from studio.ui.history import bin as trash
 from studio.ui.history import comparing, family, looking, picking, results
 from studio.ui.history import shelf as cards
 from studio.ui.runtime import studio
 from studio.ui.text import _
 
-SHELVES = {"kept": _("History"), "trash": _("Trash")}
+SHELVES = {
+    Whose.MINE: _("History"),
+    Whose.TEAM: _("Shared with the team"),
+    Whose.EVERYBODY: _("Everybody's"),
+    "trash": _("Trash"),
+}
 
 status = shell.open_page("history")
+choices = sharing.shelves()
 shelf = st.segmented_control(
     _("Show"),
-    list(SHELVES),
+    [*choices, "trash"],
     key="history.shelf",
     format_func=SHELVES.__getitem__,
-    default="kept",
+    default=choices[0],
     required=True,
     label_visibility="collapsed",
 )
-query = looking.query(trashed=shelf == "trash")
-if studio().library.count() or studio().library.trash.count():
+whose = Whose.MINE if shelf == "trash" else Whose(shelf)
+query = looking.query(trashed=shelf == "trash", whose=whose)
+if whose is not Whose.MINE or studio().library.count() or studio().library.trash.count():
     looking.panel(query)
 jobs.panel()
 picking.undo()

@@ -40,10 +40,15 @@ def _seat(studio: Studio, name: str) -> Studio:
     return studio.as_user(studio.accounts.current(claims))
 
 
-def _page(name: str, person: str, **query: str) -> AppTest:
-    app = AppTest.from_file(str(ROOT / PAGES[name][0]), default_timeout=60)
+def _home(person: str) -> AppTest:
+    app = AppTest.from_file(str(ROOT / "Home.py"), default_timeout=60)
     app.secrets = AUTH
     app.user = {"is_logged_in": False} if person == "anonymous" else _claimed(person)
+    return app.run()
+
+
+def _page(name: str, person: str, **query: str) -> AppTest:
+    app = _home(person).switch_page(PAGES[name][0])
     for key, value in query.items():
         app.query_params[key] = value
     return app.run()
@@ -77,7 +82,9 @@ def test_every_page_lets_in_whom_it_should(seats: dict[str, Studio], person: str
         "member": {name: NOT_ALLOWED if name == "admin" else IN for name in PAGES},
         "admin": dict.fromkeys(PAGES, IN),
     }
-    assert {name: _answer(_page(name, person)) for name in PAGES} == expected[person]
+    app = _home(person)
+    found = {name: _answer(app.switch_page(script).run()) for name, (script, _entry, _title) in PAGES.items()}
+    assert found == expected[person]
 
 
 def test_a_page_of_a_take_and_every_route_know_whose_it_is(ready: Studio) -> None:
@@ -115,7 +122,7 @@ def test_a_page_of_a_take_and_every_route_know_whose_it_is(ready: Studio) -> Non
 
 def test_the_menu_has_only_what_opens(seats: dict[str, Studio]) -> None:
     def menu(person: str) -> set[str]:
-        return {link.label.strip("*") for link in _page("home", person).sidebar.get("page_link")}
+        return {link.label.strip("*") for link in _home(person).sidebar.get("page_link")}
 
     assert menu("listener") == {"Home", "History", "Account"}
     assert menu("admin") - menu("member") == {"Administration"}
@@ -132,7 +139,7 @@ def test_without_sign_in_nothing_is_asked_and_nothing_is_told(app: AppTest) -> N
 def test_a_session_that_is_too_old_and_a_disabled_account_are_turned_away(
     studio: Studio, seats: dict[str, Studio]
 ) -> None:
-    app = _page("home", "member")
+    app = _home("member")
     assert _answer(app) == IN
     studio.people.change(seats["member"].principal.user_id, role=UserRole.MEMBER, disabled=True)
     assert "this account is disabled" in texts(app.run())

@@ -11,6 +11,7 @@ from studio.errors import InvalidRequest, NotFound
 from studio.services.principal import Principal, Right
 from studio.storage.audit import tell
 from studio.storage.database import Database
+from studio.storage.models import User
 from studio.storage.people import Account
 from studio.storage.states import Deed, UserRole
 from studio.storage.times import Clock
@@ -43,6 +44,14 @@ class People:
         with self._database.read() as session:
             accounts = list(session.scalars(select(Account)))
         return sorted(map(_view, accounts), key=lambda view: (view.name.lower(), view.user_id))
+
+    def name_of(self, user_id: str) -> str:
+        """Return what a person is called, for everybody who works with them; raises NotFound."""
+        with self._database.read() as session:
+            account, user = session.get(Account, user_id), session.get(User, user_id)
+        if user is None:
+            raise NotFound("there is no such person")
+        return user.name if account is None else account.called
 
     def change(self, user_id: str, *, role: UserRole, disabled: bool) -> None:
         """Give a person a role, and close or open their account; it holds from their next click on.

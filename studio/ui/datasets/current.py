@@ -8,7 +8,7 @@ import streamlit as st
 
 from studio.errors import NotFound, StudioError
 from studio.services.datasets.views import DatasetView
-from studio.ui import notices
+from studio.ui import notices, sharing
 from studio.ui.datasets import drafts
 from studio.ui.runtime import studio
 from studio.ui.text import _, moment, plain, plural
@@ -79,6 +79,7 @@ def panel() -> DatasetView | None:
     words.markdown(_status(view))
     if button.button(_("Close"), key="dataset.close", width="stretch", help=_("Forgets this working copy.")):
         _ask_to_close(view)
+    sharing.dataset_button(view, _share)
     notices.kept(_PLACE)
     return view
 
@@ -97,6 +98,10 @@ def _status(view: DatasetView) -> str:
         parts.append(f":green-badge[:material/check: {_('saved')}]")
     place = view.path or view.folder
     return " · ".join(parts) + (f"  \n:small[{plain(place)}]" if place else "")
+
+
+def _share(change: Callable[[], object]) -> None:
+    attempt(_PLACE, change)
 
 
 def _choose() -> None:

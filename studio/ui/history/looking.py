@@ -10,8 +10,10 @@ import streamlit as st
 
 from studio.engine.requests import MAX_BPM, MIN_BPM
 from studio.i18n import N_
-from studio.services.library import Facets, Order, Query
+from studio.services.library import Facets, Order, Query, Whose
 from studio.services.library.query import HEARD
+from studio.ui import sharing
+from studio.ui.history import picking
 from studio.ui.runtime import studio
 from studio.ui.text import _, plain
 
@@ -44,7 +46,7 @@ _FIELDS = (
 _TOLD = 4  # choices whose numbers are written out
 
 
-def query(*, trashed: bool) -> Query:
+def query(*, trashed: bool, whose: Whose = Whose.MINE) -> Query:
     """Return what the widgets of this session ask for."""
     since, until = _days()
     return Query(
@@ -62,6 +64,7 @@ def query(*, trashed: bool) -> Query:
         collection=str(_value("collection", "") or ""),
         since=since,
         until=until,
+        whose=whose,
         trashed=trashed,
         order=Order(str(_value("order", Order.NEWEST))),
     )
@@ -87,7 +90,9 @@ def panel(wanted: Query) -> None:
     )
     with st.expander(_("Filters"), icon=":material/filter_list:"):
         _filters(studio().library.facets(wanted))
-    if wanted.narrows:
+    if wanted.collection:
+        sharing.collection_button(wanted.collection, picking.attempt)
+    if wanted.narrows and wanted != Query(order=wanted.order, whose=wanted.whose):
         st.button(_("Clear search and filters"), key="history.reset", icon=":material/close:", on_click=reset)
 
 

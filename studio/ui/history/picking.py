@@ -9,7 +9,7 @@ import streamlit as st
 
 from studio.errors import InvalidRequest, StudioError
 from studio.services.library.download import MAX_TAKES
-from studio.ui import notices
+from studio.ui import notices, sharing
 from studio.ui.runtime import studio
 from studio.ui.text import _, plain, plural
 
@@ -87,6 +87,7 @@ def bar() -> None:
             )
         with st.popover(_("Tag or collect"), icon=":material/label:"):
             _label(chosen)
+        sharing.takes_button(chosen, "share.picked", shared=False, attempt=attempt)
         st.button(
             _("Move to trash"), key="history.trash.picked", icon=":material/delete:", on_click=put_away, args=[chosen]
         )
@@ -103,7 +104,7 @@ def _zip(chosen: list[str]) -> None:
 def _label(chosen: list[str]) -> None:
     st.text_input(_("Tag"), key="history.bulk.tag", placeholder=_("a new or an existing tag"))
     st.button(_("Add tag"), key="history.bulk.tag.add", on_click=_tag, args=[chosen])
-    names = {one.id: one.name for one in studio().library.collections.all()}
+    names = {one.id: one.name for one in studio().library.collections.all() if one.mine}
     st.selectbox(
         _("Collection"),
         list(names),
@@ -144,7 +145,7 @@ def _collect(chosen: list[str]) -> None:
     def add() -> None:
         if not wanted:
             raise InvalidRequest("collection", "be chosen or named", wanted)
-        known = {one.id for one in collections.all()}
+        known = {one.id for one in collections.all() if one.mine}
         collections.add(wanted if wanted in known else collections.create(wanted), chosen)
 
     attempt(add)

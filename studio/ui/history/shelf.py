@@ -8,8 +8,9 @@ from typing import Literal
 import streamlit as st
 
 from studio.errors import NotFound
-from studio.services.views import ModelView, TakeView
-from studio.ui import player, reuse
+from studio.services.principal import Right
+from studio.services.views import ModelView, TakeView, Visibility
+from studio.ui import player, reuse, sharing
 from studio.ui.history import picking
 from studio.ui.history.looking import TASKS
 from studio.ui.runtime import studio
@@ -63,11 +64,19 @@ def _head(take: TakeView) -> None:
     task = _(TASKS[take.task]) if take.task in TASKS else take.task
     st.markdown(f"**{name_of(take)}**")
     st.caption(" · ".join([moment(take.created_at), task, plain(take.model)]))
+    sharing.owner(take)
 
 
 def _controls(take: TakeView, model: ModelView | None, *, with_settings: bool) -> None:
     if take.title and not with_settings:
         st.markdown(f"**{snippet(take.title)}**")
+    if not studio().principal.owns(take.owner):
+        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+            picking.tick(take.id)
+            _family(take)
+            if with_settings and studio().principal.may(Right.MAKE):
+                _apply(take, model)
+        return
     stars = f"stars.{take.id}"
     st.session_state[stars] = take.rating - 1 if take.rating else None
     st.feedback(_KIND, key=stars, on_change=_rate, args=[take.id])
@@ -93,17 +102,11 @@ def _controls(take: TakeView, model: ModelView | None, *, with_settings: bool) -
             args=[take.id],
             help=_("Title, tags and collections"),
         )
-        st.button(
-            _("Family"),
-            key=f"family.{take.id}",
-            type="tertiary",
-            icon=":material/account_tree:",
-            on_click=_show_family,
-            args=[take.id],
-            help=_("What this came from, and what was made from it."),
-        )
+        _family(take)
         if with_settings:
             _apply(take, model)
+        shared = take.visibility == Visibility.TEAM
+        sharing.takes_button([take.id], f"share.{take.id}", shared=shared, attempt=picking.attempt)
         st.button(
             _("Delete"),
             key=f"delete.{take.id}",
@@ -113,6 +116,18 @@ def _controls(take: TakeView, model: ModelView | None, *, with_settings: bool) -
             args=[[take.id]],
             help=_("Move to the trash; it can be had back."),
         )
+
+
+def _family(take: TakeView) -> None:
+    st.button(
+        _("Family"),
+        key=f"family.{take.id}",
+        type="tertiary",
+        icon=":material/account_tree:",
+        on_click=_show_family,
+        args=[take.id],
+        help=_("What this came from, and what was made from it."),
+    )
 
 
 def _apply(take: TakeView, model: ModelView | None) -> None:
@@ -164,7 +179,7 @@ def _close_editor() -> None:
 
 def _edit(take: TakeView) -> None:
     library = studio().library
-    names = {one.id: one.name for one in library.collections.all()}
+    names = {one.id: one.name for one in library.collections.all() if one.mine}
     st.text_input(_("Title"), value=take.title, key=f"edit.title.{take.id}", max_chars=200)
     st.multiselect(
         _("Tags"),
@@ -195,7 +210,7 @@ def _save(take: TakeView) -> None:
 
 def _keep(take: TakeView, title: str, tags: Sequence[str], chosen: Sequence[str]) -> None:
     library = studio().library
-    known = {one.id for one in library.collections.all()}
+    known = {one.id for one in library.collections.all() if one.mine}
     library.marks.name(take.id, title)
     library.tags.replace(take.id, tags)
     for one in chosen:
