@@ -2,12 +2,16 @@
 
 import streamlit as st
 
+from studio.services.principal import Right
 from studio.ui import batches, fields, jobs, player, shell, starters
 from studio.ui.runtime import studio
 from studio.ui.text import _
 
 status = shell.open_page("home")
 jobs.panel()
+if not studio().principal.may(Right.MAKE):
+    st.page_link("pages/history.py", label=_("What the team shares is in History"), icon=":material/history:")
+    st.stop()
 recent = [batch for batch in studio().library.batches(limit=6) if batch.takes][:3]
 
 if not recent:

@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, and_, or_, true
 from sqlalchemy.orm import Session
 
 from studio.errors import PermissionDenied
+from studio.i18n import N_
 from studio.storage.database import Database
 from studio.storage.models import Entry
 from studio.storage.states import Right, UserRole, Visibility
@@ -23,9 +24,9 @@ _RIGHTS: Mapping[UserRole, frozenset[Right]] = {
     UserRole.LOCAL: frozenset(Right),
 }
 _WHY_NOT: Mapping[Right, str] = {
-    Right.LISTEN: "this key may not listen",
-    Right.MAKE: "a listener may look and listen, but not make or change anything; ask an administrator",
-    Right.ADMINISTER: "only an administrator may do that",
+    Right.LISTEN: N_("this person may not even listen"),
+    Right.MAKE: N_("a listener may look and listen, but not make or change anything; ask an administrator"),
+    Right.ADMINISTER: N_("only an administrator may do that"),
 }
 
 

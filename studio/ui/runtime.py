@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import streamlit as st
 
 from studio.config import Settings, load_settings
@@ -9,6 +11,8 @@ from studio.services import Studio, open_studio
 from studio.ui import signing
 
 _ENTERED = "runtime.entered"  # the claims with which this session was taken in
+_KNOWN, _UNTIL = "runtime.known", "runtime.until"  # who that is, and until when nobody has to ask again
+_ASK_AFTER = 1.0  # seconds; a page asks for its studio a hundred times
 _chosen: list[Settings] = []  # what `use` was given; a process opens one studio
 
 
@@ -38,9 +42,14 @@ def studio() -> Studio:
     whole = opened()
     if not signing.configured():
         return whole
-    claims = signing.claims()
-    if st.session_state.get(_ENTERED) == claims:
-        return whole.as_user(whole.accounts.current(claims))
-    principal = whole.accounts.sign_in(claims)
-    st.session_state[_ENTERED] = claims
-    return whole.as_user(principal)
+    claims, state = signing.claims(), st.session_state
+    entered = state.get(_ENTERED) == claims
+    if not entered or time.monotonic() > state.get(_UNTIL, 0.0):
+        state[_KNOWN] = whole.accounts.current(claims) if entered else whole.accounts.sign_in(claims)
+        state[_ENTERED], state[_UNTIL] = claims, time.monotonic() + _ASK_AFTER
+    return whole.as_user(state[_KNOWN])
+
+
+def ask_again() -> None:
+    """Have the next `studio()` look up who is signed in and what they may do; every page begins with it."""
+    st.session_state.pop(_UNTIL, None)

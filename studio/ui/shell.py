@@ -13,7 +13,7 @@ from studio.i18n import LANGUAGES, N_
 from studio.services.views import StatusView, WorkerState
 from studio.ui import door, jobs, notices
 from studio.ui.guide import guide
-from studio.ui.runtime import studio
+from studio.ui.runtime import ask_again, studio
 from studio.ui.text import Colour, _, explain, language, plain, speak
 
 PAGES = {  # name -> (script, menu label, title)
@@ -63,6 +63,7 @@ def open_page(name: str) -> StatusView:
     )
     st.logo(ICON, size="large")
     notices.turn_to(name)
+    ask_again()
     try:
         principal = studio().principal
     except (SignInNeeded, PermissionDenied) as refusal:

@@ -12,7 +12,7 @@ import soundfile
 from studio.config import Settings
 from studio.engine.audio.io import write_audio
 from studio.engine.dataset.labelling import Labelling, Skip
-from studio.errors import LinkExpired, NotFound, PermissionDenied
+from studio.errors import InvalidRequest, LinkExpired, NotFound, PermissionDenied
 from studio.services import Studio
 from studio.services.accounts import Claims
 from studio.services.library import Query, Whose
@@ -233,6 +233,18 @@ def test_a_link_ends_with_the_account_it_was_made_out_to(
     ):
         with pytest.raises(PermissionDenied, match="disabled"):
             opens()
+
+
+def test_the_songs_a_person_uploaded_are_no_folder_for_others(seats: dict[str, Studio]) -> None:
+    member, owner = seats["member"], seats["owner"]
+    folder = owner.datasets.opening.upload("songs", [("a.wav", io.BytesIO(_wav()))]).folder
+    for path in (folder, str(Path(folder).parent), str(Path(folder).parent.parent)):
+        with pytest.raises(InvalidRequest, match="another person"):
+            member.datasets.opening.scan(path, None)
+    with pytest.raises(InvalidRequest, match="another person"):
+        member.training.tensors(folder)
+    assert owner.datasets.opening.scan(folder, None).songs == 1
+    assert seats["admin"].datasets.opening.scan(folder, None).songs == 1
 
 
 def test_a_shared_take_can_be_mixed_and_is_its_parent(seats: dict[str, Studio], things: Things) -> None:

@@ -12,7 +12,6 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from studio.engine.dataset.files import dataset_row, load_dataset
-from studio.engine.dataset.roots import inside
 from studio.engine.dataset.samples import Dataset, TagPosition
 from studio.engine.dataset.scan import Progress, scan
 from studio.errors import Conflict
@@ -21,13 +20,13 @@ from studio.jobs.queue import Queue
 from studio.jobs.spec import Listen
 from studio.services.datasets.uploading import check_name, unpack
 from studio.services.datasets.views import Scan, Uploaded
+from studio.services.places import UPLOADS, place_of
 from studio.services.principal import Principal, Right
 from studio.storage import models
 from studio.storage.database import Database
 from studio.storage.times import Clock
 
 DEFAULT_NAME = "my_lora_dataset"
-UPLOADS = "uploads"  # below the first root, a folder a person
 MEASURING = -3  # priority: after everything, labelling and encoding too
 
 
@@ -49,7 +48,7 @@ class Opening:
         Raises InvalidRequest for a folder outside the roots or without audio, NotFound when there is none, Conflict
         when the current dataset was changed while the folder was read.
         """
-        place = inside(self._roots, folder, "folder")
+        place = place_of(self._roots, folder, "folder", self._principal)
         known, revision = self._of_folder(current, place)
         found = scan(place, known or Dataset(name=DEFAULT_NAME, tag_position=TagPosition.REPLACE), progress)
         with self._database.write() as session:
@@ -69,10 +68,10 @@ class Opening:
         One that was opened from it before is brought up to date, unless it holds changes that were never saved: those
         stay, and another is made. Raises InvalidRequest, also for a song outside the roots, and NotFound.
         """
-        file = inside(self._roots, path, "dataset")
+        file = place_of(self._roots, path, "dataset", self._principal)
         dataset = load_dataset(file)
         for place, sample in enumerate(dataset.samples):
-            inside(self._roots, sample.audio_path, f"samples[{place}].audio_path")
+            place_of(self._roots, sample.audio_path, f"samples[{place}].audio_path", self._principal)
         with self._database.write() as session:
             mine = models.Dataset.user_id == self._principal.user_id, models.Dataset.path == str(file)
             clean = models.Dataset.saved == models.Dataset.revision

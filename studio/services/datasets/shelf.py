@@ -24,6 +24,7 @@ from studio.services.datasets.tasks import DatasetTasks
 from studio.services.datasets.views import DatasetName, DatasetView, LabelReport, PrepareReport
 from studio.services.media import LIFETIME, MIME, MediaFile, Signer
 from studio.services.models import Models
+from studio.services.places import place_of
 from studio.services.principal import Principal
 from studio.storage import models
 from studio.storage.audit import tell
@@ -127,7 +128,7 @@ class Datasets:
         A file that is there and isn't as this dataset last saw it is replaced only with `over`. Raises InvalidRequest,
         also for a dataset without songs, NotFound, StorageError.
         """
-        file = inside(self._roots, path, "path")
+        file = place_of(self._roots, path, "path", self._principal)
         file = file if file.suffix.lower() == ".json" else file.with_name(file.name + ".json")
         with self._database.write() as session:
             row = self._mine(session, dataset_id)

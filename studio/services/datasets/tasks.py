@@ -10,13 +10,13 @@ from sqlalchemy.orm import Session
 
 from studio.engine.dataset.labelling import Labelling, Skip, to_label, unknown
 from studio.engine.dataset.preparation import Preparation
-from studio.engine.dataset.roots import inside
 from studio.engine.dataset.samples import Dataset
 from studio.errors import InvalidRequest, ModelNotReady, NotFound
 from studio.jobs import datasets
 from studio.jobs.queue import Queue
 from studio.jobs.spec import JobKind, Label, Prepare
 from studio.services.models import Models
+from studio.services.places import place_of
 from studio.services.principal import Principal
 from studio.storage import models
 from studio.storage.database import Database
@@ -76,7 +76,7 @@ class DatasetTasks:
 
         Raises InvalidRequest when nothing is labelled or a job works on the dataset already, ModelNotReady, NotFound.
         """
-        place = inside(self._roots, folder, "folder")
+        place = place_of(self._roots, folder, "folder", self._principal)
         with self._database.write() as session:
             _row, dataset = self._find(session, dataset_id)
             if not dataset.labeled:

@@ -11,7 +11,6 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from studio.config import Settings
-from studio.engine.dataset.roots import inside
 from studio.engine.lora.config import TrainSettings, settings_of
 from studio.engine.lora.formats import AdapterInfo
 from studio.engine.lora.layout import checkpoint_at, export, holds_run
@@ -22,6 +21,7 @@ from studio.jobs.queue import Queue
 from studio.jobs.spec import Initialize, JobKind, Train
 from studio.jobs.training.log import EVENTS, WORDS
 from studio.services.models import Models
+from studio.services.places import place_of
 from studio.services.principal import Principal, Right
 from studio.services.training.looking import Looking
 from studio.services.training.outlook import channels_of, outlook
@@ -64,7 +64,8 @@ class Trainings:
         """Look into a folder of prepared songs; raises what `read_tensors` does."""
         model = self._models.status().model
         channels = channels_of(model.name, self._settings) if model else 64
-        return read_tensors(path, self._settings.training_roots, channels)
+        roots = self._settings.training_roots
+        return read_tensors(str(place_of(roots, path, "tensors", self._principal)), roots, channels)
 
     def outlook(self, tensors: TensorsView, form: Mapping[str, object]) -> OutlookView:
         """Return what a run comes to on the loaded model; a broken rule is its `problem`."""
@@ -194,7 +195,7 @@ class Trainings:
     def _place(self, path: str, field: str) -> Path:
         """Return where a path lies; relative ones are below the folder for training's outputs."""
         datasets, outputs, *more = self._settings.training_roots
-        return inside((outputs, datasets, *more), path, field)
+        return place_of((outputs, datasets, *more), path, field, self._principal)
 
 
 def _active(session: Session) -> str | None:
