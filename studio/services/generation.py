@@ -99,8 +99,7 @@ class Generation:
             job_id = self._queue.submit(
                 session, payload, user_id=self._principal.user_id, batch_id=batch.id, priority=priority
             )
-            told: dict[str, object] = {"task": batch.task, "model": batch.model, "takes": len(request.seeds)}
-            tell(session, batch.user_id, Deed.GENERATED, batch.id, batch.created_at, **told)
+            tell(session, batch.user_id, Deed.GENERATED, batch.id, batch.created_at, task=batch.task, model=model.name)
         self._wake()
         return job_id
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from studio.engine.dataset.roots import inside
 from studio.errors import InvalidRequest
-from studio.services.principal import Principal
+from studio.services.principal import Principal, Right
 
 UPLOADS = "uploads"  # below the folder for datasets, a folder a person
 
@@ -15,11 +15,13 @@ UPLOADS = "uploads"  # below the folder for datasets, a folder a person
 def place_of(roots: Sequence[Path], path: str | Path, field: str, principal: Principal) -> Path:
     """Return the real path of `path` below one of the roots, see `inside`.
 
-    Raises InvalidRequest, also for one among the uploads of another person.
+    Raises InvalidRequest, also for one that is or holds an upload of another person, unless an administrator asks.
     """
     real = inside(roots, path, field)
+    if principal.may(Right.ADMINISTER):
+        return real
     for uploads in (root.resolve() / UPLOADS for root in roots):
-        owner = real.relative_to(uploads).parts[:1] if real.is_relative_to(uploads) else (principal.user_id,)
-        if not (owner and principal.owns(owner[0])):
-            raise InvalidRequest(field, "be no upload of another person", str(path))
+        others = real.is_relative_to(uploads) and not real.is_relative_to(uploads / principal.user_id)
+        if others or (uploads.is_relative_to(real) and uploads.exists()):
+            raise InvalidRequest(field, "be a folder without uploads of other people", str(path))
     return real

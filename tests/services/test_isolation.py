@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -237,11 +238,12 @@ def test_a_link_ends_with_the_account_it_was_made_out_to(
 
 def test_the_songs_a_person_uploaded_are_no_folder_for_others(seats: dict[str, Studio]) -> None:
     member, owner = seats["member"], seats["owner"]
+    assert member.datasets.opening.upload("mine", [("b.wav", io.BytesIO(_wav()))]).songs == 1
     folder = owner.datasets.opening.upload("songs", [("a.wav", io.BytesIO(_wav()))]).folder
-    for path in (folder, str(Path(folder).parent), str(Path(folder).parent.parent)):
-        with pytest.raises(InvalidRequest, match="another person"):
+    for path in (folder, *(str(Path(folder).parents[up]) for up in range(3))):
+        with pytest.raises(InvalidRequest, match="other people"):
             member.datasets.opening.scan(path, None)
-    with pytest.raises(InvalidRequest, match="another person"):
+    with pytest.raises(InvalidRequest, match="other people"):
         member.training.tensors(folder)
     assert owner.datasets.opening.scan(folder, None).songs == 1
     assert seats["admin"].datasets.opening.scan(folder, None).songs == 1
