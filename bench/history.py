@@ -24,7 +24,7 @@ from statistics import quantiles
 from sqlalchemy import Connection, insert, select, text
 
 from studio.config import Settings
-from studio.services.library import Order, Query
+from studio.services.library import Order, Query, Whose
 from studio.services.library.lineage import Families
 from studio.services.library.search import Search
 from studio.services.library.shelf import Shelf
@@ -32,7 +32,7 @@ from studio.services.principal import Principal
 from studio.storage.database import Database
 from studio.storage.migrate import migrate
 from studio.storage.models import Batch, Entry, Job, Origin, Tag, Take, User
-from studio.storage.states import JobState, Role
+from studio.storage.states import JobState, Role, Visibility
 from studio.storage.times import utc_now
 from studio.storage.words import WORDS
 from tests import postgres
@@ -143,7 +143,10 @@ class Filler:
             )  # fmt: skip
             marks = {"title": "", "rating": dice.choice((0, 0, 0, 0, 1, 2, 3, 4, 5)), "favourite": dice.random() < 0.05}
             gone = now if dice.random() < 0.03 else None
-            rows[Entry].append({"id": number, "take_id": take_id, **owner, **facts, **marks, "deleted_at": gone})
+            shared = {"visibility": Visibility.PRIVATE if number % 10 else Visibility.TEAM}
+            rows[Entry].append(
+                {"id": number, "take_id": take_id, **owner, **facts, **marks, **shared, "deleted_at": gone}
+            )
             words = {"title": "", "caption": caption, "lyrics": lyrics, "tags": "", "owner": f"u{user}"}
             if dice.random() < 0.1:
                 words["tags"] = dice.choice(("keep", "album", "later"))
@@ -153,6 +156,7 @@ class Filler:
 
 def questions(database: Database, user: str | None, some_lyric: str) -> dict[str, Callable[[], object]]:
     """What is asked, by name."""
+    team = Search(database, None)
     search, two = Search(database, user), Query(models=("turbo",), tasks=("text2music",))
     asked: dict[str, Callable[[], object]] = {
         "two facets, page 1": lambda: search.page(two),
@@ -165,6 +169,8 @@ def questions(database: Database, user: str | None, some_lyric: str) -> dict[str
         "words, rare": lambda: search.page(Query(text=some_lyric)),
         "words and two facets, page 50": lambda: search.page(Query(text="piano", models=("turbo",), rating=1), 50),
         "words, best match": lambda: search.page(Query(text="piano jazz", order=Order.BEST_MATCH)),
+        "shared by the team": lambda: team.page(Query(whose=Whose.TEAM), 50),
+        "shared by the team, words": lambda: team.page(Query(whose=Whose.TEAM, text="piano"), 50),
         "counts of all facets": lambda: search.facets(Query()),
         "counts with words": lambda: search.facets(Query(text="piano")),
     }

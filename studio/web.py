@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
+from importlib.util import find_spec
 from ipaddress import ip_address
 
 import anyio.to_thread
@@ -152,8 +153,17 @@ def _settled(studio: Studio, settings: Settings) -> StatusView:
 
 
 def check_sign_in(settings: Settings) -> None:
-    """Raise InvalidRequest where everybody on the network could do everything and nobody said that this is meant."""
-    if signing.configured() or settings.network_without_sign_in == "on" or _is_this_machine(settings.host):
+    """Raise StudioError for sign-in that can't work.
+
+    Raises InvalidRequest where everybody on the network could do everything and nobody said that this is meant.
+    """
+    if signing.configured():
+        if not signing.providers():
+            raise StudioError("the section [auth] of secrets.toml names no provider; docs/accounts.md shows how")
+        if find_spec("authlib") is None:
+            raise StudioError("sign-in needs the package authlib; install the studio with its group auth")
+        return
+    if settings.network_without_sign_in == "on" or _is_this_machine(settings.host):
         return
     raise InvalidRequest(
         "host",

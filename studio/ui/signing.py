@@ -32,7 +32,7 @@ def claims() -> Claims:
     told: Mapping[str, object] = st.user.to_dict()
     issued = told.get("iat")
     if not told.get("is_logged_in"):
-        raise SignInNeeded("sign in to go on")
+        raise SignInNeeded("Sign in to go on.")
     if not (told.get("iss") and told.get("sub") and isinstance(issued, int | float)):
         raise SignInNeeded("the identity provider did not say who signed in and when; sign in again")
     return Claims(

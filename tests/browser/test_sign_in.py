@@ -89,7 +89,7 @@ def _team(page: Page) -> None:
 def test_a_take_is_shared_and_a_right_is_taken(page: Page, browser: Browser, server: Server) -> None:
     address = server.url.replace("127.0.0.1", "localhost")  # where the provider sends people back to
     page.goto(f"{address}/history")
-    expect(page.get_by_text("sign in to go on")).to_be_visible()
+    expect(page.get_by_text("Sign in to go on")).to_be_visible()
     expect(page.get_by_role("link", name="Generate")).to_have_count(0)
     picture(page, "sign-in")
     _sign_in(page, "ada", "Ada")
@@ -126,5 +126,5 @@ def test_a_take_is_shared_and_a_right_is_taken(page: Page, browser: Browser, ser
     expect(ben.get_by_text("ask an administrator")).to_be_visible()
     ben.get_by_role("button", name="Sign out").first.click()
     ben.get_by_role("button", name="End session").click()
-    expect(ben.get_by_text("sign in to go on")).to_be_visible()
+    expect(ben.get_by_text("Sign in to go on")).to_be_visible()
     other.close()

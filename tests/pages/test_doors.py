@@ -12,7 +12,7 @@ from streamlit.testing.v1 import AppTest
 
 from studio import web
 from studio.config import ROOT, Settings
-from studio.errors import InvalidRequest
+from studio.errors import InvalidRequest, StudioError
 from studio.services import Studio
 from studio.services.accounts import Claims
 from studio.services.principal import Right, UserRole, Visibility
@@ -57,7 +57,7 @@ def _page(name: str, person: str, **query: str) -> AppTest:
 def _answer(app: AppTest) -> str:
     assert not app.exception
     said = texts(app)
-    if "sign in to go on" in said:
+    if "Sign in to go on" in said:
         return NOT_SIGNED_IN
     return NOT_ALLOWED if "ask an administrator" in said or "only an administrator" in said else IN
 
@@ -185,3 +185,11 @@ def test_the_network_is_not_let_in_without_sign_in(studio: Studio, settings: Set
 def test_this_machine_is(settings: Settings, host: str) -> None:
     web.check_sign_in(replace(settings, host=host))
     web.check_sign_in(replace(settings, host="0.0.0.0", network_without_sign_in="on"))
+
+
+def test_sign_in_that_names_no_provider_is_refused(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(signing, "_section", lambda: {"cookie_secret": "c", "redirect_uri": "http://localhost"})
+    with pytest.raises(StudioError, match="names no provider"):
+        web.check_sign_in(settings)
+    monkeypatch.setattr(signing, "_section", lambda: {"google": {"client_id": "a"}, "work": {"client_id": "b"}})
+    assert signing.providers() == ["google", "work"]

@@ -68,15 +68,17 @@ class Query:
 
 def hits(dialect: str, query: Query, user_id: str | None) -> Select[int]:
     """Return the statement for the ids of matching entries, unordered; `user_id` None searches everybody's."""
-    mine = [] if user_id is None else [Entry.user_id == user_id]
+    team = query.whose is Whose.TEAM
+    column, value = (Entry.visibility, Visibility.TEAM.value) if team else (Entry.user_id, user_id)
+    within: list[ColumnElement[bool]] = [] if value is None else [column == value]
     if not (wanted := terms(query.text)):
-        return select(Entry.id).where(*mine, *_conditions(query))
-    if dialect == "sqlite" and user_id is not None:
+        return select(Entry.id).where(*within, *_conditions(query))
+    if dialect == "sqlite" and value is not None:
         # Without an index to begin with, SQLite begins with the words: FTS5 walks its own hits, newest first, and stops
         # when the page is full. Otherwise it would ask FTS5 once for every take of the user.
-        mine = [Entry.user_id.concat("") == user_id]
+        within = [column.concat("") == value]
     found = select(Entry.id).select_from(WORDS.join(Entry, Entry.id == WORDS.c.rowid))
-    return found.where(matching(dialect, wanted, user_id), *mine, *_conditions(query))
+    return found.where(matching(dialect, wanted, user_id), *within, *_conditions(query))
 
 
 def ordered(dialect: str, found: Select[int], query: Query) -> Select[int]:
@@ -100,7 +102,6 @@ def _conditions(query: Query) -> list[ColumnElement[bool]]:
     low, high = query.bpm
     wanted: list[ColumnElement[bool] | None] = [
         Entry.deleted_at.is_not(None) if query.trashed else Entry.deleted_at.is_(None),
-        Entry.visibility == Visibility.TEAM if query.whose is Whose.TEAM else None,
         Entry.user_id.in_(query.users) if query.users else None,
         Entry.task.in_(query.tasks) if query.tasks else None,
         Entry.model.in_(query.models) if query.models else None,
