@@ -62,10 +62,11 @@ class Trainings:
 
     def tensors(self, path: str) -> TensorsView:
         """Look into a folder of prepared songs; raises what `read_tensors` does."""
+        roots = self._settings.training_roots
+        place = place_of(roots, path, "tensors", self._principal)
         model = self._models.status().model
         channels = channels_of(model.name, self._settings) if model else 64
-        roots = self._settings.training_roots
-        return read_tensors(str(place_of(roots, path, "tensors", self._principal)), roots, channels)
+        return read_tensors(str(place), roots, channels)
 
     def outlook(self, tensors: TensorsView, form: Mapping[str, object]) -> OutlookView:
         """Return what a run comes to on the loaded model; a broken rule is its `problem`."""
