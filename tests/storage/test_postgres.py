@@ -10,11 +10,14 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from sqlalchemy import text
+from sqlalchemy.exc import DatabaseError
 
 from studio.storage import words
+from studio.storage.audit import tell
 from studio.storage.migrate import migrate, upgrade
 from studio.storage.models import Base
-from studio.storage.states import JobState
+from studio.storage.states import Deed, JobState
 from studio.storage.users import local_user
 from tests.jobs.fakes import HandClock, load, make_settings, open_database, song
 from tests.jobs.shop import Shop, claim_all
@@ -40,6 +43,14 @@ def test_migrated_schema_is_the_models(shop: Shop) -> None:
         opts = {"compare_type": True, "include_name": words.is_ours}
         context = MigrationContext.configure(connection, opts=opts)
         assert compare_metadata(context, Base.metadata) == []
+
+
+def test_the_audit_log_only_grows(shop: Shop) -> None:
+    with shop.database.write() as session:
+        tell(session, local_user(shop.database), Deed.GENERATED, "a batch", shop.clock())
+    for change in ("UPDATE audit SET deed = 'deleted'", "DELETE FROM audit"):
+        with pytest.raises(DatabaseError, match="append-only"), shop.database.write() as session:
+            session.execute(text(change))
 
 
 def test_each_job_is_claimed_once(shop: Shop) -> None:
