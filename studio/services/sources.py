@@ -15,6 +15,7 @@ from studio.engine.audio.measure import loudness
 from studio.engine.audio.peaks import outline
 from studio.engine.audio.tags import read_settings
 from studio.errors import AudioError, LinkExpired, NotFound
+from studio.services.accounts import Accounts
 from studio.services.media import LIFETIME, MIME, MediaFile, Signer
 from studio.services.uploads import FOLDER, Uploads, called, lost_frames
 from studio.storage.artifacts import ArtifactStore
@@ -52,8 +53,9 @@ class _Look(TypedDict):
 class Sources:
     """The uploads of one user, looked at."""
 
-    def __init__(self, uploads: Uploads, artifacts: ArtifactStore, signer: Signer) -> None:
+    def __init__(self, uploads: Uploads, artifacts: ArtifactStore, signer: Signer, accounts: Accounts) -> None:
         self._uploads = uploads
+        self._accounts = accounts
         self._artifacts = artifacts
         self._signer = signer
 
@@ -86,12 +88,14 @@ class Sources:
     def resolve(self, token: str) -> MediaFile:
         """Return the file a link's token stands for.
 
-        Raises LinkExpired for a token that is too old or was changed, NotFound when the file is gone.
+        Raises LinkExpired for a token that is too old or was changed, NotFound when the file is gone, PermissionDenied
+        when the account of whose it is was disabled.
         """
         try:
             name = self._signer.unsign(token, max_age=int(LIFETIME.total_seconds())).decode()
         except BadSignature as error:
             raise LinkExpired("this link is too old or was changed; open the page again for a new one") from error
+        self._accounts.of_user(name.partition(":")[0])
         path = self._artifacts.path(f"{FOLDER}/{name.replace(':', '/')}")
         if not path.is_file():
             raise NotFound("the uploaded file is gone")

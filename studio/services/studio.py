@@ -55,7 +55,7 @@ class Studio:
         self.audit = AuditLog(database, principal)
         self.room = Room(database, settings, principal)
         self.uploads = Uploads(artifacts, principal=principal)
-        self.sources = Sources(self.uploads, artifacts, shared.signer("studio.source"))
+        self.sources = Sources(self.uploads, artifacts, shared.signer("studio.source"), shared.accounts)
         self.parameters = Parameters(self.uploads)
         self.examples = Examples()
         self.generation = Generation(

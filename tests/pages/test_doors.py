@@ -113,7 +113,7 @@ def test_a_page_of_a_take_and_every_route_know_whose_it_is(ready: Studio) -> Non
     assert {route.path for route in web.ROUTES} == {
         "/api/audio/{token}",
         "/api/zip/{token}",
-        "/api/source/{token}",  # made out to the person whose upload it is, see test_media
+        "/api/source/{token}",  # tests/services/test_isolation.py
         "/api/song/{token}",  # tests/services/test_isolation.py
         "/api/me",
         "/api/health",  # for everybody: it tells of no person

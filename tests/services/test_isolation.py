@@ -224,12 +224,15 @@ def test_a_link_ends_with_the_account_it_was_made_out_to(
     owner = seats["owner"]
     links = (owner.media.link(things["take"]), owner.datasets.link(things["dataset"], things["song"]))
     audio, song = (link.rsplit("/", 1)[1] for link in links)
+    brought = owner.sources.link(owner.uploads.add("src_audio", "a.wav", _wav()).key).rsplit("/", 1)[1]
+    assert studio.sources.resolve(brought).path.is_file()
     packed = owner.library.zip_link([things["take"]]).rsplit("/", 1)[1]
     assert studio.media.resolve(audio).path.is_file()
     studio.people.change(owner.principal.user_id, role=UserRole.MEMBER, disabled=True)
     for opens in (
         lambda: studio.media.resolve(audio),
         lambda: studio.datasets.resolve(song),
+        lambda: studio.sources.resolve(brought),
         lambda: studio.archives.open(packed),
     ):
         with pytest.raises(PermissionDenied, match="disabled"):
@@ -267,7 +270,14 @@ def test_whatever_writes_is_closed_to_a_listener_by_default(seats: dict[str, Stu
         for name, room in vars(seats["listener"]).items()
         if name != "_shared" and _databases(room, set()) - {ReadOnly}
     }
-    assert writable == {"accounts", "_models", "keys", "media", "archives"}  # these check by themselves, or only read
+    assert writable == {
+        "accounts",
+        "_models",
+        "keys",
+        "media",
+        "archives",
+        "sources",
+    }  # these check by themselves, or only read
 
 
 def _databases(room: object, seen: set[int]) -> set[type]:
