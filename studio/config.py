@@ -58,6 +58,8 @@ class Settings:
     batch_size: int = 2  # takes a new form asks for
     secret: str = ""  # signs audio links; empty: made once and kept in data_dir
     lease_seconds: float = 30.0  # a worker that is silent this long is taken for dead
+    queue_limit: int = 0  # jobs of one person that may wait at once; 0: any number
+    quota_seconds: float = 0.0  # of a model, a person and calendar month; beyond, everybody else goes first; 0: none
 
     def __post_init__(self) -> None:
         if not 1 <= self.port <= 65535:
@@ -69,6 +71,9 @@ class Settings:
             raise InvalidRequest("batch_size", "be from 1 to 8", self.batch_size)
         if self.max_vram_gb < 0:
             raise InvalidRequest("max_vram_gb", "be above 0, or 0 for the real device", self.max_vram_gb)
+        for name in ("queue_limit", "quota_seconds"):
+            if getattr(self, name) < 0:
+                raise InvalidRequest(name, "be above 0, or 0 for no limit", getattr(self, name))
         if self.lease_seconds <= 0:
             raise InvalidRequest("lease_seconds", "be above 0", self.lease_seconds)
 
@@ -126,6 +131,8 @@ def _cast(name: str, value: object) -> object:
         "batch_size": int,
         "max_vram_gb": float,
         "lease_seconds": float,
+        "queue_limit": int,
+        "quota_seconds": float,
     }
     kind = kinds.get(name, str)
     try:

@@ -42,6 +42,7 @@ class JobKind(StrEnum):
 
 
 BACKGROUND = frozenset({JobKind.MEASURE, JobKind.LISTEN})  # nobody waits for these: unseen, when nothing else runs
+RESUMED = frozenset({JobKind.LABEL, JobKind.PREPARE, *BACKGROUND})  # put back, these lose little of what they did
 LASTING = frozenset({JobKind.TRAIN})  # what does these outlives the worker, so its death is no sign that they caused it
 
 
@@ -233,6 +234,11 @@ class Listen:
 Songs = Label | Prepare | Listen  # what is done with a dataset
 Takes = Generate | Measure | TimeLyrics | ScoreTake | Replay | Mix
 Payload = Takes | Initialize | Write | Encode | Adapt | Train | Songs
+
+
+def model_of(payload: Payload) -> str:
+    """Return the checkpoint a worker must hold for `payload`; empty where any will do or the worker finds out."""
+    return payload.model if isinstance(payload, Generate | Encode | Label | Prepare | Adapt) else ""
 
 
 class _Stored(TypedDict):

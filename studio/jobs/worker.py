@@ -120,7 +120,7 @@ class Worker:
     def _turn(self) -> None:
         """Serve one job, or wait for one."""
         self._recovery.run()
-        lease = self._queue.claim(self._presence.id)
+        lease = self._queue.claim(self._presence.id, self._resident.named)
         if lease is not None:
             self._serve(lease)
             return

@@ -6,7 +6,7 @@ import threading
 
 from studio.config import Settings
 from studio.jobs.local import LocalWorker
-from studio.jobs.queue import Queue
+from studio.jobs.queue import Limits, Queue
 from studio.jobs.resident import EngineFactory, load_engine
 from studio.jobs.resident_lm import LmFactory, load_planner
 from studio.jobs.worker import Worker
@@ -19,6 +19,7 @@ from studio.services.library.download import Archives
 from studio.services.media import Media, Signer, signing_secret
 from studio.services.mixing import Mixing
 from studio.services.models import Models
+from studio.services.operations import Operations
 from studio.services.parameters import Parameters
 from studio.services.preflight import Preflight
 from studio.services.results import Results
@@ -55,7 +56,8 @@ class Studio:
         self._worker: LocalWorker | None = None
         self._lock = threading.Lock()
         self._models = Models(settings, database, clock)
-        queue = Queue(database, lease_seconds=settings.lease_seconds, clock=clock)
+        limits = Limits(queued=settings.queue_limit, month_seconds=settings.quota_seconds)
+        queue = Queue(database, lease_seconds=settings.lease_seconds, clock=clock, limits=limits)
         secret, artifacts = signing_secret(settings), ArtifactStore(settings.artifacts_dir)
         self.uploads = Uploads(artifacts, user_id=user_id)
         self.sources = Sources(self.uploads, artifacts, Signer(secret, clock, "studio.source"))
@@ -68,6 +70,7 @@ class Studio:
         self.training = Trainings(
             database, queue, self._models, settings, user_id=user_id, wake=self._wake, clock=clock
         )
+        self.operations = Operations(database, queue, lease_seconds=settings.lease_seconds, clock=clock)
         self.preflight = Preflight(database, self._models)
         self.results = Results(database, self.generation, user_id=user_id)
         self.writing = Writing(database, queue, self._models, artifacts, user_id=user_id, wake=self._wake)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from alembic import context
 from sqlalchemy import Connection
 
-from studio.storage.models import Base
+from studio.storage.pause import Base  # with every table
 from studio.storage.words import is_ours
 
 

@@ -1,0 +1,82 @@
+"""Running the studio: pausing the queue, and who works."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import select
+
+from studio.jobs.queue import Queue
+from studio.storage.database import Database
+from studio.storage.models import Worker
+from studio.storage.pause import paused
+from studio.storage.states import WorkerState
+from studio.storage.times import Clock
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PauseView:
+    """Why the queue is paused, and since when."""
+
+    reason: str
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerView:
+    """A worker as its row says; GONE when it has been silent too long."""
+
+    id: str
+    host: str
+    pid: int
+    state: WorkerState
+    model: str
+    device: str
+    started_at: datetime
+    heartbeat_at: datetime
+
+
+class Operations:
+    """What an administrator does with the queue of everybody; who that is, is checked before."""
+
+    def __init__(self, database: Database, queue: Queue, *, lease_seconds: float, clock: Clock) -> None:
+        self._database = database
+        self._queue = queue
+        self._lease_seconds = lease_seconds
+        self._clock = clock
+
+    def pause(self, reason: str) -> None:
+        """Begin nothing from now on; what runs is finished, and jobs can still be queued."""
+        with self._database.write() as session:
+            self._queue.pause(session, reason)
+
+    def resume(self) -> None:
+        """End the pause; does nothing without one."""
+        with self._database.write() as session:
+            self._queue.resume(session)
+
+    def paused(self) -> PauseView | None:
+        """Return the pause there is."""
+        with self._database.read() as session:
+            found = paused(session)
+            return None if found is None else PauseView(reason=found.reason, since=found.since)
+
+    def workers(self) -> list[WorkerView]:
+        """Return the workers, the eldest first."""
+        since = self._clock() - timedelta(seconds=self._lease_seconds)
+        with self._database.read() as session:
+            rows = session.scalars(select(Worker).order_by(Worker.started_at, Worker.id))
+            return [
+                WorkerView(
+                    id=row.id,
+                    host=row.host,
+                    pid=row.pid,
+                    state=row.state if row.heartbeat_at >= since else WorkerState.GONE,
+                    model=row.model,
+                    device=row.device,
+                    started_at=row.started_at,
+                    heartbeat_at=row.heartbeat_at,
+                )
+                for row in rows
+            ]
