@@ -18,6 +18,7 @@ _CHOICES: Mapping[str, tuple[str, ...]] = {
     "offload": ("auto", "on", "off"),
     "offload_dit": ("auto", "on", "off"),
     "quantization": ("auto", "none", "int8"),
+    "worker": ("on", "off"),
     "lm_backend": ("pt", "vllm", "remote"),
     "lm_fallback": ("on", "off"),
 }
@@ -58,6 +59,7 @@ class Settings:
     batch_size: int = 2  # takes a new form asks for
     secret: str = ""  # signs audio links; empty: made once and kept in data_dir
     lease_seconds: float = 30.0  # a worker that is silent this long is taken for dead
+    worker: str = "on"  # off: the web process has none, and `studio worker` does the jobs
     queue_limit: int = 0  # jobs of one person that may wait at once; 0: any number
     quota_seconds: float = 0.0  # of a model, a person and calendar month; beyond, everybody else goes first; 0: none
 

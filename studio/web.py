@@ -107,10 +107,11 @@ def serve(settings: Settings) -> None:
 
 def _start() -> None:
     studio = runtime.studio()
-    studio.start_worker()
-    status = _settled(studio, runtime.settings())
-    if status.state == WorkerState.FAILED:
-        _say(f"The model could not be loaded: {status.error}", error=True)
+    if runtime.settings().worker == "on":
+        studio.start_worker()
+        status = _settled(studio, runtime.settings())
+        if status.state == WorkerState.FAILED:
+            _say(f"The model could not be loaded: {status.error}", error=True)
     host = str(st.get_option("server.address") or "localhost")
     _say(f"Studio is ready: http://{_WILDCARDS.get(host, host)}:{st.get_option('server.port')}")
 

@@ -25,8 +25,12 @@ def add_to(commands: Commands[argparse.ArgumentParser]) -> None:
     group.add_argument("--lm", metavar="NAME", help=_("the one to load at start (default: the first found)"))
     add_model_arguments(group, prefix="--lm-")
     add_setup_arguments(parser)
+    parser.add_argument("--no-worker", action="store_true", help=_("leave the jobs to `studio worker`"))
     parser.set_defaults(run=serve)
-    commands.add_parser("worker", help=_("run jobs of the queue until interrupted")).set_defaults(run=work)
+    worker = commands.add_parser("worker", help=_("run jobs of the queue until interrupted"))
+    worker.add_argument("--config", metavar="NAME", help=_("checkpoint to initialise at start"))
+    add_setup_arguments(worker)
+    worker.set_defaults(run=work)
     commands.add_parser("migrate", help=_("create the database or bring it up to date")).set_defaults(run=migrate)
 
 
@@ -42,6 +46,7 @@ def serve(args: argparse.Namespace) -> int:
         lm=args.lm or (AUTO if args.init_llm else None),
         lm_backend=args.lm_backend,
         lm_fallback="on" if args.lm_fallback else None,
+        worker="off" if args.no_worker else None,
     )
     _check_lm(settings)
     from studio import web
@@ -62,8 +67,8 @@ def _check_lm(settings: Settings) -> None:
 
 
 def work(args: argparse.Namespace) -> int:
-    """Run jobs until interrupted."""
-    settings = load_settings()
+    """Run jobs until interrupted, and then the one that runs to its end."""
+    settings = settings_from(args, model=args.config)
     from studio.jobs.worker import run_worker
 
     run_worker(settings)

@@ -12,11 +12,11 @@ from studio.errors import NotFound, QueueFull
 from studio.jobs.lease import Lease
 from studio.jobs.spec import BACKGROUND, LASTING, RESUMED, JobKind, Payload, model_of, pack
 from studio.jobs.standing import Standing, seconds_of, served, standing, waiting
-from studio.jobs.turns import in_turn, overdue, preferred
+from studio.jobs.turns import Waiting, in_turn, overdue, preferred
 from studio.storage.database import Database
-from studio.storage.models import Job, User
+from studio.storage.models import Job, User, Worker
 from studio.storage.pause import Pause, paused
-from studio.storage.states import JobState
+from studio.storage.states import JobState, WorkerState
 from studio.storage.times import Clock, utc_now
 
 AHEAD = -1  # the priority of a batch nobody asked for yet
@@ -83,13 +83,25 @@ class Queue:
                 return None
             lately = served(session, now)
             due = overdue(queued, lately, now)
-            order = preferred(list(in_turn(queued, lately, now, {})), model, now)
+            order = preferred(list(in_turn(self._possible(session, queued, model), lately, now, {})), model, now)
             for candidate in order if due is None else [due, *order]:
                 mine = select(Job).where(Job.id == candidate.job_id, Job.state == JobState.QUEUED)
                 # Another worker may be taking it in this very moment.
                 if (job := session.scalars(mine.with_for_update(skip_locked=True)).one_or_none()) is not None:
                     return self._lease(job, worker_id, _undisturbed(job, now) if candidate is due else None)
         return None
+
+    def _possible(self, session: Session, queued: list[Waiting], model: str) -> list[Waiting]:
+        """Leave a training run to the worker that holds its model, where there is one: no other can begin it."""
+        since = self._clock() - timedelta(seconds=self._lease_seconds)
+        held = select(Worker.id).where(Worker.state == WorkerState.READY, Worker.heartbeat_at >= since).limit(1)
+        return [
+            job
+            for job in queued
+            if job.kind not in LASTING
+            or job.model in ("", model)
+            or session.scalars(held.where(Worker.model == job.model)).first() is None
+        ]
 
     def request_cancel(self, job_id: str) -> JobState:
         """End a waiting job at once, ask a running one to stop, leave an ended one; return the state it is in.

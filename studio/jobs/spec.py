@@ -196,6 +196,7 @@ class Train:
     kind: ClassVar[JobKind] = JobKind.TRAIN
 
     training_id: str
+    model: str = ""  # that the worker holds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -238,7 +239,7 @@ Payload = Takes | Initialize | Write | Encode | Adapt | Train | Songs
 
 def model_of(payload: Payload) -> str:
     """Return the checkpoint a worker must hold for `payload`; empty where any will do or the worker finds out."""
-    return payload.model if isinstance(payload, Generate | Encode | Label | Prepare | Adapt) else ""
+    return payload.model if isinstance(payload, Generate | Encode | Label | Prepare | Adapt | Train) else ""
 
 
 class _Stored(TypedDict):
@@ -291,7 +292,7 @@ def unpack(kind: str, facts: Facts) -> Payload:
         JobKind.GENERATE: _generate,
         JobKind.ADAPT: lambda stored: _adapt(facts),
         JobKind.MIX: lambda stored: _mix(facts),
-        JobKind.TRAIN: lambda stored: Train(training_id=str(facts["training_id"])),
+        JobKind.TRAIN: lambda stored: Train(training_id=str(facts["training_id"]), model=str(facts.get("model", ""))),
         JobKind.LABEL: lambda stored: _label(facts),
         JobKind.PREPARE: lambda stored: _prepare(facts),
         JobKind.LISTEN: lambda stored: Listen(dataset_id=str(facts["dataset_id"])),

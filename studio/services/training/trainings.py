@@ -159,7 +159,7 @@ class Trainings:
                 self._queue.submit(session, again, user_id=self._user_id)
             session.add(row)
             session.flush()
-            row.job_id = self._queue.submit(session, Train(training_id=row.id), user_id=self._user_id)
+            row.job_id = self._queue.submit(session, Train(training_id=row.id, model=row.model), user_id=self._user_id)
         self._wake()
         return row.id
 
