@@ -33,7 +33,7 @@ class Settings:
     """
 
     data_dir: Path = field(default_factory=lambda: ROOT / "data")  # database, artifacts, fetched checkpoints
-    database_url: str = ""  # empty: SQLite in data_dir
+    database_url: str = field(default="", repr=False)  # empty: SQLite in data_dir
     models_dir: Path = field(default_factory=lambda: ROOT / "data" / "models")  # bundled checkpoints
     checkpoints_dir: Path = field(default_factory=lambda: ROOT / "data" / "checkpoints")  # the user's own
     dataset_roots: tuple[Path, ...] = ()  # more folders that pages may read songs from and write training to
@@ -57,7 +57,7 @@ class Settings:
     port: int = 7860
     language: str = "en"
     batch_size: int = 2  # takes a new form asks for
-    secret: str = ""  # signs audio links; empty: made once and kept in data_dir
+    secret: str = field(default="", repr=False)  # signs audio links; empty: made once and kept in data_dir
     lease_seconds: float = 30.0  # a worker that is silent this long is taken for dead
     worker: str = "on"  # off: the web process has none, and `studio worker` does the jobs
     queue_limit: int = 0  # jobs of one person that may wait at once; 0: any number
@@ -78,6 +78,10 @@ class Settings:
                 raise InvalidRequest(name, "be above 0, or 0 for no limit", getattr(self, name))
         if self.lease_seconds <= 0:
             raise InvalidRequest("lease_seconds", "be above 0", self.lease_seconds)
+
+    def public(self) -> Mapping[str, object]:
+        """Return every setting that is no secret; what isn't shown by repr is one."""
+        return {item.name: getattr(self, item.name) for item in fields(self) if item.repr}
 
     @property
     def resolved_database_url(self) -> str:
