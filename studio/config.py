@@ -19,6 +19,8 @@ _CHOICES: Mapping[str, tuple[str, ...]] = {
     "offload_dit": ("auto", "on", "off"),
     "quantization": ("auto", "none", "int8"),
     "worker": ("on", "off"),
+    "metrics": ("off", "local", "on"),
+    "log_format": ("text", "json"),
     "lm_backend": ("pt", "vllm", "remote"),
     "lm_fallback": ("on", "off"),
 }
@@ -60,6 +62,8 @@ class Settings:
     secret: str = field(default="", repr=False)  # signs audio links; empty: made once and kept in data_dir
     lease_seconds: float = 30.0  # a worker that is silent this long is taken for dead
     worker: str = "on"  # off: the web process has none, and `studio worker` does the jobs
+    metrics: str = "off"  # who may read /metrics: nobody, this machine, everybody
+    log_format: str = "text"  # json: one object a line, with the job
     queue_limit: int = 0  # jobs of one person that may wait at once; 0: any number
     quota_seconds: float = 0.0  # of a model, a person and calendar month; beyond, everybody else goes first; 0: none
 

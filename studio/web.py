@@ -16,7 +16,7 @@ from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, R
 from starlette.routing import Route
 
 from studio.config import ROOT, Settings
-from studio.errors import InvalidRequest, LinkExpired, NotFound, StudioError
+from studio.errors import InvalidRequest, LinkExpired, NotFound, StorageError, StudioError
 from studio.services import Studio
 from studio.services.media import MediaFile
 from studio.services.views import StatusView, WorkerState
@@ -71,6 +71,33 @@ def health(_request: Request) -> Response:
     """Say that the process answers and how the owner of the model is."""
     status = runtime.studio().status()
     return JSONResponse({"status": "ok", "model": status.model.name if status.model else None, "state": status.state})
+
+
+def ready(_request: Request) -> Response:
+    """Say whether music can be asked for: the database answers and a worker is there; 503 with the reason if not."""
+    try:
+        state = runtime.studio().status().state
+    except StorageError as error:
+        return JSONResponse({"ready": False, "reason": str(error)}, status_code=503)
+    gone = state == WorkerState.GONE
+    facts = {"ready": not gone, "reason": "no worker is running" if gone else ""}
+    return JSONResponse(facts, status_code=503 if gone else 200)
+
+
+def metrics(request: Request) -> Response:
+    """Give Prometheus its figures, to whom the settings let have them."""
+    who = runtime.settings().metrics
+    if who == "off":
+        return PlainTextResponse("Metrics are off, see STUDIO_METRICS.", status_code=404)
+    if who == "local" and not _is_local(request):
+        return PlainTextResponse("Metrics are for this machine only.", status_code=403)
+    return Response(runtime.studio().metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+def _is_local(request: Request) -> bool:
+    """A reverse proxy on this machine asks from here too, for somebody who may be anywhere."""
+    here = request.client is not None and request.client.host in ("127.0.0.1", "::1")
+    return here and not {"forwarded", "x-forwarded-for", "x-real-ip"} & set(request.headers)
 
 
 @asynccontextmanager
@@ -153,5 +180,8 @@ ROUTES = (
     Route("/api/song/{token}", song, methods=["GET", "HEAD"]),
     Route("/api/zip/{token}", archive),
     Route("/api/health", health),
+    Route("/health", health),
+    Route("/ready", ready),
+    Route("/metrics", metrics),
 )
 app = st.App(ROOT / "Home.py", routes=ROUTES, lifespan=lifespan, on_script_error=notices.unexpected)

@@ -8,6 +8,7 @@ from studio.cli.loading import add_setup_arguments, settings_from
 from studio.cli.text import Commands, _
 from studio.cli.thinking import AUTO, add_model_arguments
 from studio.config import Settings, load_settings
+from studio.logs import set_up
 
 
 def add_to(commands: Commands[argparse.ArgumentParser]) -> None:
@@ -49,6 +50,7 @@ def serve(args: argparse.Namespace) -> int:
         worker="off" if args.no_worker else None,
     )
     _check_lm(settings)
+    set_up(settings)
     from studio import web
 
     web.serve(settings)
@@ -69,6 +71,7 @@ def _check_lm(settings: Settings) -> None:
 def work(args: argparse.Namespace) -> int:
     """Run jobs until interrupted, and then the one that runs to its end."""
     settings = settings_from(args, model=args.config)
+    set_up(settings)
     from studio.jobs.worker import run_worker
 
     run_worker(settings)

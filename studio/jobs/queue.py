@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -13,6 +14,7 @@ from studio.jobs.lease import Lease
 from studio.jobs.spec import BACKGROUND, LASTING, RESUMED, JobKind, Payload, model_of, pack
 from studio.jobs.standing import Standing, seconds_of, served, standing, waiting
 from studio.jobs.turns import Waiting, in_turn, overdue, preferred
+from studio.logs import about
 from studio.storage.database import Database
 from studio.storage.models import Job, User, Worker
 from studio.storage.pause import Pause, paused
@@ -25,6 +27,8 @@ AHEADS = (AHEAD, AHEAD - OVER_QUOTA)
 SLICE = timedelta(minutes=2)  # what is put back without loss keeps its turn so long
 
 _UNSEEN = -1  # highest priority of a job of a kind that nobody waits for
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +73,8 @@ class Queue:
         )
         session.add(job)
         session.flush()
+        with about(job.id):
+            logger.info("%s queued for user %s at priority %d", job.kind, user_id, job.priority)
         return job.id
 
     def claim(self, worker_id: str, model: str = "") -> Lease | None:

@@ -24,6 +24,7 @@ from studio.jobs.resident import EngineFactory, Resident, load_engine
 from studio.jobs.resident_lm import LmFactory, ResidentLm, load_planner
 from studio.jobs.spec import LASTING
 from studio.jobs.training.trainer import Trainer
+from studio.logs import about
 from studio.storage.artifacts import ArtifactStore
 from studio.storage.database import Database
 from studio.storage.migrate import migrate
@@ -136,9 +137,12 @@ class Worker:
 
     def _serve(self, lease: Lease) -> None:
         run = Run(listener=Progress(lease).report, cancelled=partial(self._must_end, lease))
-        with self._heartbeat.keeping(lease):
+        with self._heartbeat.keeping(lease), about(lease.job_id):
+            logger.info("%s began, attempt %d", lease.kind, lease.attempt)
             error = outcome(partial(self._handlers.handle, lease, run))
-            if error is not None:
+            if error is None:
+                logger.info("%s is done", lease.kind)
+            else:
                 self._settle(lease, error)
 
     def _must_end(self, lease: Lease) -> bool:

@@ -17,6 +17,7 @@ from studio.services.generation import Generation
 from studio.services.library import Library
 from studio.services.library.download import Archives
 from studio.services.media import Media, Signer, signing_secret
+from studio.services.metrics import Metrics
 from studio.services.mixing import Mixing
 from studio.services.models import Models
 from studio.services.operations import Operations
@@ -71,6 +72,7 @@ class Studio:
             database, queue, self._models, settings, user_id=user_id, wake=self._wake, clock=clock
         )
         self.operations = Operations(database, queue, lease_seconds=settings.lease_seconds, clock=clock)
+        self.metrics = Metrics(settings, database, self.operations, clock)
         self.preflight = Preflight(database, self._models)
         self.results = Results(database, self.generation, user_id=user_id)
         self.writing = Writing(database, queue, self._models, artifacts, user_id=user_id, wake=self._wake)
