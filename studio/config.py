@@ -60,6 +60,9 @@ class Settings:
     language: str = "en"
     batch_size: int = 2  # takes a new form asks for
     secret: str = field(default="", repr=False)  # signs audio links; empty: made once and kept in data_dir
+    turn_url: str = ""  # relays live recordings to where no direct way leads, such as turn:relay.example.org:3478
+    turn_user: str = ""
+    turn_password: str = field(default="", repr=False)
     lease_seconds: float = 30.0  # a worker that is silent this long is taken for dead
     worker: str = "on"  # off: the web process has none, and `studio worker` does the jobs
     metrics: str = "off"  # who may read /metrics: nobody, this machine, everybody
