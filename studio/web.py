@@ -91,7 +91,7 @@ def metrics(request: Request) -> Response:
         return PlainTextResponse("Metrics are off, see STUDIO_METRICS.", status_code=404)
     if who == "local" and not _is_local(request):
         return PlainTextResponse("Metrics are for this machine only.", status_code=403)
-    return Response(runtime.studio().metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+    return Response(runtime.studio().metrics(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
 def _is_local(request: Request) -> bool:

@@ -72,7 +72,6 @@ class Studio:
             database, queue, self._models, settings, user_id=user_id, wake=self._wake, clock=clock
         )
         self.operations = Operations(database, queue, lease_seconds=settings.lease_seconds, clock=clock)
-        self.metrics = Metrics(settings, database, self.operations, clock)
         self.preflight = Preflight(database, self._models)
         self.results = Results(database, self.generation, user_id=user_id)
         self.writing = Writing(database, queue, self._models, artifacts, user_id=user_id, wake=self._wake)
@@ -111,6 +110,10 @@ class Studio:
     def published_lms(self) -> list[LmView]:
         """Return the published language models that are not here; initialising one fetches it first."""
         return self._models.published_lms()
+
+    def metrics(self) -> bytes:
+        """Return everybody's figures in Prometheus' text format."""
+        return Metrics(self.settings, self._database, self.operations, self._clock).text()
 
     def start_worker(self) -> None:
         """Start the worker of this process; does nothing when it runs."""

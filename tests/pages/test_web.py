@@ -125,7 +125,7 @@ def test_metrics_count_jobs_workers_and_takes(ready: Studio) -> None:
     ready.generation.submit({"caption": "waits"})
     figures = {
         line.rpartition(" ")[0]: float(line.rpartition(" ")[2])
-        for line in ready.metrics.text().decode().splitlines()
+        for line in ready.metrics().decode().splitlines()
         if not line.startswith("#")
     }
     assert figures['studio_jobs_ended_total{kind="generate",state="done"}'] == 1
