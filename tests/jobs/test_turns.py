@@ -220,3 +220,20 @@ def _label() -> Label:
     from studio.engine.dataset.labelling import Labelling
 
     return Label(dataset_id="d", model="fake", lm=LanguageModel(name="lm"), how=Labelling())
+
+
+def test_only_as_many_jobs_give_way_as_must(shop: Shop) -> None:
+    workers = [Presence(shop.database, shop.clock) for _ in range(3)]
+    for worker in workers:
+        worker.beat()
+    shop.submit(_label(), -2), shop.submit(song(), -1)
+    first, second = (shop.queue.claim(worker.id) for worker in workers[:2])
+    assert first is not None
+    assert second is not None
+    shop.submit(load())
+    assert not first.outranked(), "the third worker is idle"
+    assert shop.queue.claim(workers[2].id) is not None
+    shop.submit(load())
+    assert (first.kind, first.outranked(), second.outranked()) == ("generate", False, True)
+    shop.submit(load())
+    assert first.outranked()
