@@ -1,4 +1,4 @@
-"""Administration: people and their roles, the room on the disk, and who did what."""
+"""Administration: people and their roles, queue and workers, the room on the disk, and who did what."""
 
 import streamlit as st
 
@@ -8,6 +8,8 @@ from studio.ui.text import _
 shell.open_page("admin")
 st.header(_("People"), anchor=False)
 administration.people()
+st.header(_("Queue"), anchor=False)
+administration.queue()
 st.header(_("Storage"), anchor=False)
 administration.room()
 st.header(_("Audit log"), anchor=False)

@@ -18,6 +18,9 @@ _CHOICES: Mapping[str, tuple[str, ...]] = {
     "offload": ("auto", "on", "off"),
     "offload_dit": ("auto", "on", "off"),
     "quantization": ("auto", "none", "int8"),
+    "worker": ("on", "off"),
+    "metrics": ("off", "local", "on"),
+    "log_format": ("text", "json"),
     "lm_backend": ("pt", "vllm", "remote"),
     "lm_fallback": ("on", "off"),
     "new_accounts": ("member", "listener", "closed"),
@@ -34,7 +37,7 @@ class Settings:
     """
 
     data_dir: Path = field(default_factory=lambda: ROOT / "data")  # database, artifacts, fetched checkpoints
-    database_url: str = ""  # empty: SQLite in data_dir
+    database_url: str = field(default="", repr=False)  # empty: SQLite in data_dir
     models_dir: Path = field(default_factory=lambda: ROOT / "data" / "models")  # bundled checkpoints
     checkpoints_dir: Path = field(default_factory=lambda: ROOT / "data" / "checkpoints")  # the user's own
     dataset_roots: tuple[Path, ...] = ()  # more folders that pages may read songs from and write training to
@@ -58,12 +61,20 @@ class Settings:
     port: int = 7860
     language: str = "en"
     batch_size: int = 2  # takes a new form asks for
-    secret: str = ""  # signs audio links; empty: made once and kept in data_dir
+    secret: str = field(default="", repr=False)  # signs audio links; empty: made once and kept in data_dir
+    turn_url: str = ""  # relays live recordings to where no direct way leads, such as turn:relay.example.org:3478
+    turn_user: str = ""
+    turn_password: str = field(default="", repr=False)
     lease_seconds: float = 30.0  # a worker that is silent this long is taken for dead
     admins: tuple[str, ...] = ()  # e-mail addresses or subjects of people who are administrators when they sign in
     new_accounts: str = "member"  # or listener, or closed: an administrator has to let the person in first
     session_hours: float = 12.0  # after which a person has to sign in again
     network_without_sign_in: str = "off"  # on: everybody who reaches the port may do everything
+    worker: str = "on"  # off: the web process has none, and `studio worker` does the jobs
+    metrics: str = "off"  # who may read /metrics: nobody, this machine, everybody
+    log_format: str = "text"  # json: one object a line, with the job
+    queue_limit: int = 0  # jobs of one person that may wait at once; 0: any number
+    quota_seconds: float = 0.0  # of a model, a person and calendar month; beyond, everybody else goes first; 0: none
 
     def __post_init__(self) -> None:
         if not 1 <= self.port <= 65535:
@@ -75,10 +86,17 @@ class Settings:
             raise InvalidRequest("batch_size", "be from 1 to 8", self.batch_size)
         if self.max_vram_gb < 0:
             raise InvalidRequest("max_vram_gb", "be above 0, or 0 for the real device", self.max_vram_gb)
+        for name in ("queue_limit", "quota_seconds"):
+            if getattr(self, name) < 0:
+                raise InvalidRequest(name, "be above 0, or 0 for no limit", getattr(self, name))
         if self.lease_seconds <= 0:
             raise InvalidRequest("lease_seconds", "be above 0", self.lease_seconds)
         if self.session_hours <= 0:
             raise InvalidRequest("session_hours", "be above 0", self.session_hours)
+
+    def public(self) -> Mapping[str, object]:
+        """Return every setting that is no secret; what isn't shown by repr is one."""
+        return {item.name: getattr(self, item.name) for item in fields(self) if item.repr}
 
     @property
     def resolved_database_url(self) -> str:
@@ -137,6 +155,8 @@ def _cast(name: str, value: object) -> object:
         "max_vram_gb": float,
         "lease_seconds": float,
         "session_hours": float,
+        "queue_limit": int,
+        "quota_seconds": float,
     }
     kind = kinds.get(name, str)
     try:

@@ -4,6 +4,7 @@ StudioError
 ├── InvalidRequest      a value the user gave breaks a rule
 ├── NotFound            a named thing does not exist
 ├── Conflict            somebody changed it meanwhile
+├── QueueFull           as many jobs of this person wait as may
 ├── PermissionDenied    this person may not do that
 ├── SignInNeeded        nobody is signed in
 ├── LinkExpired         a signed link is too old or was changed
@@ -46,6 +47,10 @@ class NotFound(StudioError):
 
 class Conflict(StudioError):
     """Somebody, or another tab, changed the same thing since this person saw it; nothing was stored."""
+
+
+class QueueFull(StudioError):
+    """As many jobs of this person wait as may; nothing was stored."""
 
 
 class PermissionDenied(StudioError):

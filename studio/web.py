@@ -20,7 +20,15 @@ from starlette.routing import Route
 from streamlit import config as streamlit_config
 
 from studio.config import ROOT, Settings
-from studio.errors import InvalidRequest, LinkExpired, NotFound, PermissionDenied, SignInNeeded, StudioError
+from studio.errors import (
+    InvalidRequest,
+    LinkExpired,
+    NotFound,
+    PermissionDenied,
+    SignInNeeded,
+    StorageError,
+    StudioError,
+)
 from studio.services import Studio
 from studio.services.media import MediaFile
 from studio.services.principal import Right
@@ -95,6 +103,33 @@ def health(_request: Request) -> Response:
     return JSONResponse({"status": "ok", "model": status.model.name if status.model else None, "state": status.state})
 
 
+def ready(_request: Request) -> Response:
+    """Say whether music can be asked for: the database answers and a worker is there; 503 with the reason if not."""
+    try:
+        state = runtime.opened().status().state
+    except StorageError as error:
+        return JSONResponse({"ready": False, "reason": str(error)}, status_code=503)
+    gone = state == WorkerState.GONE
+    facts = {"ready": not gone, "reason": "no worker is running" if gone else ""}
+    return JSONResponse(facts, status_code=503 if gone else 200)
+
+
+def metrics(request: Request) -> Response:
+    """Give Prometheus its figures, to whom the settings let have them."""
+    who = runtime.settings().metrics
+    if who == "off":
+        return PlainTextResponse("Metrics are off, see STUDIO_METRICS.", status_code=404)
+    if who == "local" and not _is_local(request):
+        return PlainTextResponse("Metrics are for this machine only.", status_code=403)
+    return Response(runtime.opened().metrics(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+def _is_local(request: Request) -> bool:
+    """A reverse proxy on this machine asks from here too, for somebody who may be anywhere."""
+    here = request.client is not None and request.client.host in ("127.0.0.1", "::1")
+    return here and not {"forwarded", "x-forwarded-for", "x-real-ip"} & set(request.headers)
+
+
 @asynccontextmanager
 async def lifespan(_app: st.App) -> AsyncIterator[None]:
     """Open the studio, start its worker and have the chosen model loaded before the first page is served."""
@@ -133,10 +168,11 @@ def serve(settings: Settings) -> None:
 
 def _start() -> None:
     studio = runtime.opened()
-    studio.start_worker()
-    status = _settled(studio, runtime.settings())
-    if status.state == WorkerState.FAILED:
-        _say(f"The model could not be loaded: {status.error}", error=True)
+    if runtime.settings().worker == "on":
+        studio.start_worker()
+        status = _settled(studio, runtime.settings())
+        if status.state == WorkerState.FAILED:
+            _say(f"The model could not be loaded: {status.error}", error=True)
     host = str(st.get_option("server.address") or "localhost")
     _say(f"Studio is ready: http://{_WILDCARDS.get(host, host)}:{st.get_option('server.port')}")
 
@@ -207,5 +243,8 @@ ROUTES = (
     Route("/api/zip/{token}", archive),
     Route("/api/me", me),
     Route("/api/health", health),
+    Route("/health", health),
+    Route("/ready", ready),
+    Route("/metrics", metrics),
 )
 app = st.App(ROOT / "Home.py", routes=ROUTES, lifespan=lifespan, on_script_error=notices.unexpected)

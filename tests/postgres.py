@@ -49,19 +49,19 @@ def database(server_url: str) -> Iterator[str]:
 
 @contextmanager
 def _running(home: Path) -> Iterator[None]:
-    programs, data = _programs(home), home / "data"
+    folder, data = programs(home), home / "data"
     if os.geteuid() == 0:
         shutil.chown(home, SERVANT)
-    _run(programs / "initdb", "-D", data, "-U", "studio", "-A", "trust", "-E", "UTF8", "--no-locale", "--no-sync")
+    _run(folder / "initdb", "-D", data, "-U", "studio", "-A", "trust", "-E", "UTF8", "--no-locale", "--no-sync")
     options = f"-k {home} -c listen_addresses= -c fsync=off -c full_page_writes=off"
-    _run(programs / "pg_ctl", "-D", data, "-w", "-t", "120", "-l", home / "log", "-o", options, "start")
+    _run(folder / "pg_ctl", "-D", data, "-w", "-t", "120", "-l", home / "log", "-o", options, "start")
     try:
         yield
     finally:
-        _run(programs / "pg_ctl", "-D", data, "-w", "-m", "immediate", "stop")
+        _run(folder / "pg_ctl", "-D", data, "-w", "-m", "immediate", "stop")
 
 
-def _programs(home: Path) -> Path:
+def programs(home: Path) -> Path:
     """Return the folder of initdb and pg_ctl; a copy of it where another user can't reach the environment."""
     found = importlib.util.find_spec("pgserver")
     if found is None or not found.submodule_search_locations:  # there is no wheel for Linux on ARM

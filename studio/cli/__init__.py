@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from studio import __version__
-from studio.cli import adapters, dataset, doctor, generate, lm, lm_server, measure, models, serve, train
+from studio.cli import adapters, backup, dataset, doctor, generate, lm, lm_server, measure, models, serve, train
 from studio.cli.text import _
 from studio.errors import InvalidRequest, StudioError
 
@@ -35,6 +35,6 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="studio", description=_("An open music studio over ACE-Step 1.5."))
     parser.add_argument("--version", action="version", version=f"studio {__version__}")
     commands = parser.add_subparsers(metavar=_("command"), required=True)
-    for command in (serve, generate, lm, lm_server, measure, models, dataset, train, adapters, doctor):
+    for command in (serve, generate, lm, lm_server, measure, models, dataset, train, adapters, backup, doctor):
         command.add_to(commands)
     return parser

@@ -8,6 +8,7 @@ from studio.cli.loading import add_setup_arguments, settings_from
 from studio.cli.text import Commands, _
 from studio.cli.thinking import AUTO, add_model_arguments
 from studio.config import Settings, load_settings
+from studio.logs import set_up
 
 
 def add_to(commands: Commands[argparse.ArgumentParser]) -> None:
@@ -30,8 +31,12 @@ def add_to(commands: Commands[argparse.ArgumentParser]) -> None:
     group.add_argument("--lm", metavar="NAME", help=_("the one to load at start (default: the first found)"))
     add_model_arguments(group, prefix="--lm-")
     add_setup_arguments(parser)
+    parser.add_argument("--no-worker", action="store_true", help=_("leave the jobs to `studio worker`"))
     parser.set_defaults(run=serve)
-    commands.add_parser("worker", help=_("run jobs of the queue until interrupted")).set_defaults(run=work)
+    worker = commands.add_parser("worker", help=_("run jobs of the queue until interrupted"))
+    worker.add_argument("--config", metavar="NAME", help=_("checkpoint to initialise at start"))
+    add_setup_arguments(worker)
+    worker.set_defaults(run=work)
     commands.add_parser("migrate", help=_("create the database or bring it up to date")).set_defaults(run=migrate)
 
 
@@ -48,8 +53,10 @@ def serve(args: argparse.Namespace) -> int:
         lm_backend=args.lm_backend,
         lm_fallback="on" if args.lm_fallback else None,
         network_without_sign_in="on" if args.let_the_network_in_without_sign_in else None,
+        worker="off" if args.no_worker else None,
     )
     _check_lm(settings)
+    set_up(settings)
     from studio import web
 
     web.serve(settings)
@@ -68,8 +75,9 @@ def _check_lm(settings: Settings) -> None:
 
 
 def work(args: argparse.Namespace) -> int:
-    """Run jobs until interrupted."""
-    settings = load_settings()
+    """Run jobs until interrupted, and then the one that runs to its end."""
+    settings = settings_from(args, model=args.config)
+    set_up(settings)
     from studio.jobs.worker import run_worker
 
     run_worker(settings)

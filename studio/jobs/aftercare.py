@@ -21,9 +21,8 @@ from studio.engine.environment import MODEL_SUM, changes, environment_of, weight
 from studio.engine.requests import INSTRUMENTAL, AudioFormat
 from studio.engine.results import Take
 from studio.engine.run import Phase, Run
-from studio.errors import Cancelled, NotFound
+from studio.errors import NotFound
 from studio.jobs.lease import Lease
-from studio.jobs.queue import Queue
 from studio.jobs.resident import Resident
 from studio.jobs.spec import Generate, JobKind, Measure, Replay, TimeLyrics, unpack
 from studio.storage import models
@@ -48,7 +47,6 @@ class Aftercare:
     resident: Resident
     artifacts: ArtifactStore
     database: Database
-    queue: Queue
     settings: Settings
     clock: Clock
     make: Maker
@@ -64,9 +62,9 @@ class Aftercare:
             run.step(Phase.READING, done, len(takes))
             measured = self.measuring.submit(self._measure, take)
             while not wait([measured], PAUSE).done:
-                self._give_way()
+                lease.give_way()
             measured.result()
-            self._give_way()
+            lease.give_way()
         with lease.complete({"measured": len(takes)}):
             pass
 
@@ -115,11 +113,6 @@ class Aftercare:
         with lease.complete({"verdicts": [one.verdict.value for one in found]}) as session:
             for take, alike in zip(stored, found, strict=True):
                 session.add(self._replayed(take, alike, session.get(models.Environment, take.id), now))
-
-    def _give_way(self) -> None:
-        """A measurement that has begun goes on beside the job that somebody waits for, and is stored all the same."""
-        if self.queue.others_wait():
-            raise Cancelled("somebody waits, so measuring is put off")
 
     def _unmeasured(self, batch_id: str) -> list[models.Take]:
         measured = select(models.Measurement.take_id)

@@ -62,13 +62,12 @@ class Handlers:
         self._lm = lm
         self._scoring = Scoring(resident=resident, lm=lm, artifacts=artifacts, database=database, clock=clock)
         self._making = Making(resident, lm, self._scoring)
-        self._songs = SongWork(resident=resident, lm=lm, database=database, queue=queue, clock=clock)
+        self._songs = SongWork(resident=resident, lm=lm, database=database, clock=clock)
         self._keeping = Keeping(database, artifacts, queue, clock)
         self._aftercare = Aftercare(
             resident=resident,
             artifacts=artifacts,
             database=database,
-            queue=queue,
             settings=settings,
             clock=clock,
             make=self._making.make,

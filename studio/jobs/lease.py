@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, exists, select
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy import ColumnElement, Select, and_, func, or_, select, tuple_
+from sqlalchemy.orm import Session
 
-from studio.errors import LeaseLost
+from studio.errors import Cancelled, LeaseLost
 from studio.jobs.spec import Payload, unpack
 from studio.storage.database import Database
-from studio.storage.models import Facts, Job
+from studio.storage.models import Facts, Job, Worker
+from studio.storage.pause import paused
 from studio.storage.states import JobState
 from studio.storage.times import Clock
 
@@ -35,6 +36,7 @@ class Lease:
     requested: Facts
     worker_id: str
     attempt: int
+    undisturbed_until: datetime | None = None  # nothing of higher priority sends it back before
 
     @property
     def name(self) -> str:
@@ -79,11 +81,32 @@ class Lease:
         return wanted
 
     def outranked(self) -> bool:
-        """Return whether a job of higher priority waits; a job prepared ahead must not delay a person's own."""
-        other = aliased(Job)
-        waits = exists().where(other.state == JobState.QUEUED, other.priority > Job.priority)
+        """Return whether a job of higher priority waits to be begun; what is prepared ahead must not delay it.
+
+        Not where an idle worker will begin it, or where a running job gives way that is less urgent or began later.
+        """
+        if self.undisturbed_until is not None and self.clock() < self.undisturbed_until:
+            return False
         with self.database.read() as session:
-            return bool(session.scalars(select(waits).where(Job.id == self.job_id)).one_or_none())
+            own = session.get(Job, self.job_id)
+            if own is None or paused(session) is not None:
+                return False
+            higher = session.scalars(_count(Job.state == JobState.QUEUED, Job.priority > own.priority)).one()
+            return higher > 0 and higher > self._room(session, own)
+
+    def _room(self, session: Session, own: Job) -> int:
+        """Return how many jobs can be begun without this one's giving way."""
+        running = Job.state == JobState.RUNNING
+        later = and_(Job.priority == own.priority, tuple_(Job.started_at, Job.id) > (own.started_at, own.id))
+        first = session.scalars(_count(running, or_(Job.priority < own.priority, later))).one()
+        alive = Worker.heartbeat_at >= self.clock() - timedelta(seconds=self.seconds)
+        busy = select(Job.worker_id).where(running)
+        return first + session.scalars(select(func.count()).where(alive, Worker.id.not_in(busy))).one()
+
+    def give_way(self) -> None:
+        """Raise Cancelled when a job of higher priority waits to be begun."""
+        if self.outranked():
+            raise Cancelled("something more urgent waits, so this is put off")
 
     @contextmanager
     def complete(self, effective: Facts) -> Iterator[Session]:
@@ -107,9 +130,12 @@ class Lease:
             self._finish(self._own(session), JobState.CANCELLED)
 
     def release(self) -> None:
-        """Put the job back at its place in the queue, because this worker stops; no loss is counted."""
+        """Put the job back at its place in the queue; no loss is counted."""
         with self.database.write() as session:
-            requeue(self._own(session))
+            job = self._own(session)
+            requeue(job)
+            if self.undisturbed_until is not None:
+                job.put_back_at = self.clock()
 
     def _own(self, session: Session) -> Job:
         job = session.scalars(select(Job).where(*self._mine()).with_for_update()).one_or_none()
@@ -132,6 +158,10 @@ class Lease:
         job.state = state
         job.finished_at = self.clock()
         job.lease_until = None
+
+
+def _count(*which: ColumnElement[bool]) -> Select[int]:
+    return select(func.count()).select_from(Job).where(*which)
 
 
 def requeue(job: Job) -> None:

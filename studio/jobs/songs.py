@@ -26,7 +26,6 @@ from studio.jobs.aftercare import PAUSE
 from studio.jobs.datasets import LabelWork, PrepareWork
 from studio.jobs.lease import Lease
 from studio.jobs.outcome import outcome
-from studio.jobs.queue import Queue
 from studio.jobs.resident import MusicEngine, Resident
 from studio.jobs.resident_lm import LanguageWriter, ResidentLm
 from studio.jobs.spec import Label, Listen, Prepare, Songs
@@ -45,7 +44,6 @@ class SongWork:
     resident: Resident
     lm: ResidentLm
     database: Database
-    queue: Queue
     clock: Clock
     measuring: Executor = field(default_factory=lambda: ThreadPoolExecutor(1, "studio-listen"))
 
@@ -110,8 +108,8 @@ class SongWork:
             run.step(Phase.READING, done, len(waiting))
             measured = self.measuring.submit(outcome, partial(self._measure, sample, str(keys[sample.id])))
             while not wait([measured], PAUSE).done:
-                self._give_way()
-            self._give_way()
+                lease.give_way()
+            lease.give_way()
         alike = self._alike({one: key for one, key in keys.items() if key})
         with lease.complete({"measured": len(waiting)}) as session:
             datasets.find_row(session, payload.dataset_id).alike = dict(alike)
@@ -163,10 +161,6 @@ class SongWork:
         dataset = datasets.dataset_of(row)
         labelled = described(datasets.song(dataset, sample_id), *heard, how)
         datasets.store(row, datasets.with_songs(dataset, [labelled]), self.clock())
-
-    def _give_way(self) -> None:
-        if self.queue.others_wait():
-            raise Cancelled("somebody waits, so measuring is put off")
 
     def _measure(self, sample: Sample, key: str) -> None:
         """A file that can't be read is told so too, or it would be tried for ever."""

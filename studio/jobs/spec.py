@@ -42,6 +42,7 @@ class JobKind(StrEnum):
 
 
 BACKGROUND = frozenset({JobKind.MEASURE, JobKind.LISTEN})  # nobody waits for these: unseen, when nothing else runs
+RESUMED = frozenset({JobKind.LABEL, JobKind.PREPARE, *BACKGROUND})  # put back, these lose little of what they did
 LASTING = frozenset({JobKind.TRAIN})  # what does these outlives the worker, so its death is no sign that they caused it
 
 
@@ -195,6 +196,7 @@ class Train:
     kind: ClassVar[JobKind] = JobKind.TRAIN
 
     training_id: str
+    model: str = ""  # that the worker holds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -233,6 +235,11 @@ class Listen:
 Songs = Label | Prepare | Listen  # what is done with a dataset
 Takes = Generate | Measure | TimeLyrics | ScoreTake | Replay | Mix
 Payload = Takes | Initialize | Write | Encode | Adapt | Train | Songs
+
+
+def model_of(payload: Payload) -> str:
+    """Return the checkpoint a worker must hold for `payload`; empty where any will do or the worker finds out."""
+    return payload.model if isinstance(payload, Generate | Encode | Label | Prepare | Adapt | Train) else ""
 
 
 class _Stored(TypedDict):
@@ -285,7 +292,7 @@ def unpack(kind: str, facts: Facts) -> Payload:
         JobKind.GENERATE: _generate,
         JobKind.ADAPT: lambda stored: _adapt(facts),
         JobKind.MIX: lambda stored: _mix(facts),
-        JobKind.TRAIN: lambda stored: Train(training_id=str(facts["training_id"])),
+        JobKind.TRAIN: lambda stored: Train(training_id=str(facts["training_id"]), model=str(facts.get("model", ""))),
         JobKind.LABEL: lambda stored: _label(facts),
         JobKind.PREPARE: lambda stored: _prepare(facts),
         JobKind.LISTEN: lambda stored: Listen(dataset_id=str(facts["dataset_id"])),

@@ -22,7 +22,9 @@ from studio.jobs.queue import Queue
 from studio.jobs.recovery import Recovery
 from studio.jobs.resident import EngineFactory, Resident, load_engine
 from studio.jobs.resident_lm import LmFactory, ResidentLm, load_planner
+from studio.jobs.spec import LASTING
 from studio.jobs.training.trainer import Trainer
+from studio.logs import about
 from studio.storage.artifacts import ArtifactStore
 from studio.storage.database import Database
 from studio.storage.migrate import migrate
@@ -35,7 +37,7 @@ logger = logging.getLogger(__name__)
 
 
 class Worker:
-    """Serves the queue until `stop`.
+    """Serves the queue until `stop`, or until `drain` and the end of the job it does.
 
     A stop during a job puts the job back in the queue at the engine's next step, and no loss is counted: stopping
     the server is not the job's fault. A waiting job of higher priority does the same. A worker that can't reach a step
@@ -80,15 +82,16 @@ class Worker:
             trainer=self._trainer,
         )
         self._stopping = threading.Event()
+        self._draining = threading.Event()
         self._waking = threading.Event()
         self._ended = threading.Event()
 
     def run(self) -> None:
-        """Load the checkpoint and the language model of the settings, then serve; returns after `stop`."""
+        """Load the checkpoint and the language model of the settings, then serve; returns after `stop` or `drain`."""
         self._heartbeat.start()
         for work in (self._presence.empty, self._recovery.run, self._recovery.sweep, *self._loads()):
             self._report(outcome(work))
-        while not self._stopping.is_set():
+        while not (self._stopping.is_set() or self._draining.is_set()):
             self._report(outcome(self._turn))
         for work in (self._resident.unload, self._lm.unload, self._heartbeat.stop, self._presence.leave):
             self._report(outcome(work))
@@ -97,6 +100,11 @@ class Worker:
     def stop(self) -> None:
         """Ask `run` to return; safe to call from another thread."""
         self._stopping.set()
+        self._waking.set()
+
+    def drain(self) -> None:
+        """Ask `run` to return once the job it does is done; a lasting job goes on without a worker until the next."""
+        self._draining.set()
         self._waking.set()
 
     def wait(self, timeout: float | None = None) -> bool:
@@ -120,7 +128,7 @@ class Worker:
     def _turn(self) -> None:
         """Serve one job, or wait for one."""
         self._recovery.run()
-        lease = self._queue.claim(self._presence.id)
+        lease = self._queue.claim(self._presence.id, self._resident.named)
         if lease is not None:
             self._serve(lease)
             return
@@ -129,13 +137,17 @@ class Worker:
 
     def _serve(self, lease: Lease) -> None:
         run = Run(listener=Progress(lease).report, cancelled=partial(self._must_end, lease))
-        with self._heartbeat.keeping(lease):
+        with self._heartbeat.keeping(lease), about(lease.job_id):
+            logger.info("%s began, attempt %d", lease.kind, lease.attempt)
             error = outcome(partial(self._handlers.handle, lease, run))
-            if error is not None:
+            if error is None:
+                logger.info("%s is done", lease.kind)
+            else:
                 self._settle(lease, error)
 
     def _must_end(self, lease: Lease) -> bool:
-        return lease.cancel_requested() or self._stopping.is_set() or lease.outranked()
+        ending = self._stopping.is_set() or (self._draining.is_set() and lease.kind in LASTING)
+        return lease.cancel_requested() or ending or lease.outranked()
 
     def _settle(self, lease: Lease, error: StudioError) -> None:
         """Write how a job ended that is not done."""
@@ -158,7 +170,10 @@ class Worker:
 
 
 def run_worker(settings: Settings, engine_factory: EngineFactory = load_engine) -> None:
-    """Serve the queue in this process until SIGTERM or Ctrl-C; call it from the main thread."""
+    """Serve the queue in this process until SIGTERM or Ctrl-C; call it from the main thread.
+
+    The first of them lets the job be finished, a second one puts it back in the queue at its next step.
+    """
     migrate(settings)
     database = Database(settings.resolved_database_url)
     worker = Worker(settings, database, engine_factory=engine_factory)
@@ -167,12 +182,23 @@ def run_worker(settings: Settings, engine_factory: EngineFactory = load_engine) 
     signal.signal(signal.SIGTERM, _interrupt)
     threading.Thread(target=worker.run, name="studio-worker", daemon=True).start()
     try:
+        _wait(worker)
+    finally:
+        database.close()
+
+
+def _wait(worker: Worker) -> None:
+    try:
+        worker.wait()
+        return
+    except KeyboardInterrupt:
+        logger.warning("ending after this job; a second signal puts it back in the queue")
+        worker.drain()
+    try:
         worker.wait()
     except KeyboardInterrupt:
         worker.stop()
         worker.wait(GRACE)
-    finally:
-        database.close()
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import cast
 
 from sqlalchemy import select
@@ -14,8 +14,9 @@ from studio.engine.setup import Setup
 from studio.engine.snapshot import settings_of
 from studio.engine.thinking import Thinking
 from studio.errors import InvalidRequest, NotFound
-from studio.jobs.queue import Queue
-from studio.jobs.spec import Generate, Initialize, JobKind, LanguageModel
+from studio.jobs.queue import OVER_QUOTA, Queue, is_ahead
+from studio.jobs.spec import Generate, Initialize, LanguageModel
+from studio.jobs.standing import Standing
 from studio.services.forms import audio_format, auto_score, build_request, build_thinking, complete_form
 from studio.services.library.origins import Parent, record
 from studio.services.limits import check_limits, check_task, fits
@@ -136,7 +137,7 @@ class Generation:
     def job(self, job_id: str) -> JobView:
         """Return a job as its row says; raises NotFound."""
         with self._database.read() as session:
-            return self._view(session, self._find(session, job_id))
+            return self._views(session, [self._find(session, job_id)])[0]
 
     def seeds(self, job_id: str) -> tuple[int, ...]:
         """Return the seeds a job makes its takes from; raises NotFound."""
@@ -155,8 +156,7 @@ class Generation:
         """Return the jobs that run or wait, oldest first."""
         mine = Job.user_id == self._principal.user_id, Job.state.in_((JobState.QUEUED, JobState.RUNNING))
         with self._database.read() as session:
-            jobs = session.scalars(select(Job).where(*mine).order_by(Job.created_at, Job.id))
-            return [self._view(session, job) for job in jobs]
+            return self._views(session, session.scalars(select(Job).where(*mine).order_by(Job.created_at, Job.id)))
 
     def _language_model(self, name: str, backend: str, fallback: bool, device: str) -> LanguageModel:
         if backend not in list(BackendName):
@@ -176,21 +176,33 @@ class Generation:
             raise NotFound(f"there is no job {job_id!r}")
         return job
 
-    def _view(self, session: Session, job: Job) -> JobView:
-        return JobView(
-            id=job.id,
-            kind=job.kind,
-            batch_id=job.batch_id,
-            state=job.state,
-            phase=job.phase,
-            step=job.step,
-            total=job.total,
-            position=self._queue.position(session, job),
-            error=job.error,
-            cancel_requested=job.cancel_requested,
-            detail=job.detail,
-            ahead=job.priority < 0 and job.kind == JobKind.GENERATE,
-            created_at=job.created_at,
-            started_at=job.started_at,
-            finished_at=job.finished_at,
-        )
+    def _views(self, session: Session, jobs: Iterable[Job]) -> list[JobView]:
+        found = list(jobs)
+        if all(job.state != JobState.QUEUED for job in found):
+            return [_view(job, None) for job in found]
+        now = self._queue.standing(session)
+        return [_view(job, now if job.state == JobState.QUEUED else None) for job in found]
+
+
+def _view(job: Job, now: Standing | None) -> JobView:
+    """Copy a job's row; `now` is where the jobs that wait stand, for one that does."""
+    return JobView(
+        id=job.id,
+        kind=job.kind,
+        batch_id=job.batch_id,
+        state=job.state,
+        phase=job.phase,
+        step=job.step,
+        total=job.total,
+        position=0 if now is None else now.ahead[job.id],
+        begins_in=None if now is None else now.begins.get(job.id),
+        paused=now is not None and now.paused,
+        over_quota=job.priority <= -OVER_QUOTA,
+        error=job.error,
+        cancel_requested=job.cancel_requested,
+        detail=job.detail,
+        ahead=is_ahead(job),
+        created_at=job.created_at,
+        started_at=job.started_at,
+        finished_at=job.finished_at,
+    )

@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, Select, and_, exists, func, or_, select
 from sqlalchemy.orm import Session
 
 from studio.engine.requests import Task
+from studio.jobs.queue import AHEAD, AHEADS
 from studio.jobs.spec import JobKind
 from studio.services.generation import Generation
 from studio.services.library.origins import Parent, copied
@@ -17,7 +18,6 @@ from studio.storage.database import Database
 from studio.storage.models import Batch, Entry, Job
 from studio.storage.states import Role
 
-AHEAD = -1  # the priority of a batch nobody asked for yet
 _WAITING = (JobState.QUEUED, JobState.RUNNING)
 
 
@@ -127,7 +127,7 @@ class Results:
         return select(Batch).join(Job, made).where(*mine, there)
 
     def _ahead_jobs(self) -> Select[Job]:
-        return select(Job).where(Job.user_id == self._user_id, Job.kind == JobKind.GENERATE, Job.priority < 0)
+        return select(Job).where(Job.user_id == self._user_id, Job.kind == JobKind.GENERATE, Job.priority.in_(AHEADS))
 
 
 def _same_moment(batch: Batch, side: ColumnElement[bool]) -> ColumnElement[bool]:

@@ -6,7 +6,7 @@ import threading
 
 from studio.config import Settings
 from studio.jobs.local import LocalWorker
-from studio.jobs.queue import Queue
+from studio.jobs.queue import Limits, Queue
 from studio.jobs.resident import EngineFactory
 from studio.jobs.resident_lm import LmFactory
 from studio.jobs.worker import Worker
@@ -33,7 +33,8 @@ class Shared:
         self.database = database
         self.clock = clock
         self.models = Models(settings, database, clock)
-        self.queue = Queue(database, lease_seconds=settings.lease_seconds, clock=clock)
+        limits = Limits(queued=settings.queue_limit, month_seconds=settings.quota_seconds)
+        self.queue = Queue(database, lease_seconds=settings.lease_seconds, clock=clock, limits=limits)
         self.artifacts = ArtifactStore(settings.artifacts_dir)
         self.secret = signing_secret(settings)
         self.accounts = Accounts(database, settings, clock)

@@ -16,7 +16,9 @@ from studio.services.generation import Generation
 from studio.services.library import Library
 from studio.services.library.download import Archives
 from studio.services.media import Media
+from studio.services.metrics import Metrics
 from studio.services.mixing import Mixing
+from studio.services.operations import Operations
 from studio.services.parameters import Parameters
 from studio.services.preflight import Preflight
 from studio.services.principal import Principal, ReadOnly, Right
@@ -63,6 +65,7 @@ class Studio:
         )
         self.adapters = Adapters(database, queue, self._models, user_id=user_id, wake=wake)
         self.training = Trainings(database, queue, self._models, settings, principal=principal, wake=wake, clock=clock)
+        self.operations = Operations(database, queue, principal, lease_seconds=settings.lease_seconds, clock=clock)
         self.preflight = Preflight(database, self._models)
         self.results = Results(database, self.generation, user_id=user_id)
         self.writing = Writing(database, queue, self._models, artifacts, principal=principal, wake=wake)
@@ -108,6 +111,10 @@ class Studio:
     def published_lms(self) -> list[LmView]:
         """Return the published language models that are not here; initialising one fetches it first."""
         return self._models.published_lms()
+
+    def metrics(self) -> bytes:
+        """Return everybody's figures in Prometheus' text format."""
+        return Metrics(self.settings, self._database, self.operations, self._shared.clock).text()
 
     def start_worker(self) -> None:
         """Start the worker of this process; does nothing when it runs."""

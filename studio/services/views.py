@@ -102,6 +102,9 @@ class JobView:
     step: int
     total: int
     position: int  # jobs ahead in the queue; 0 when running or finished
+    begins_in: float | None  # seconds, from what such jobs took; None where nothing is known, or it has begun
+    paused: bool  # it waits because nothing is begun now
+    over_quota: bool  # its person has had the month's seconds, so everything else goes first
     error: str
     cancel_requested: bool
     ahead: bool  # prepared for the person, not asked for; gives way to everything else

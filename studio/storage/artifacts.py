@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from studio.errors import StorageError
 
-_DRAFTS = ".drafts"
+DRAFTS = ".drafts"
 
 
 class ArtifactStore:
@@ -19,7 +19,7 @@ class ArtifactStore:
     def __init__(self, root: Path) -> None:
         self._root = root.resolve()
         # Drafts live inside the store: only within one filesystem is a rename atomic.
-        self._drafts = self._root / _DRAFTS
+        self._drafts = self._root / DRAFTS
         with _explained():
             self._drafts.mkdir(parents=True, exist_ok=True)
 

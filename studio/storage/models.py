@@ -313,13 +313,14 @@ class Job(Base):
     """One piece of work for the owner of the model, and the only truth about how far it is."""
 
     __tablename__ = "jobs"
-    __table_args__ = (Index(None, "state", "created_at", "id"),)
+    __table_args__ = (Index(None, "state", "created_at", "id"), Index(None, "finished_at"))
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True, default=new_id)
     user_id: Mapped[str] = mapped_column(ForeignKey("users.id"))
     priority: Mapped[int] = mapped_column(default=0)  # a higher one goes first; below 0: prepared ahead of the person
     batch_id: Mapped[str | None] = mapped_column(ForeignKey("batches.id"), index=True)
     kind: Mapped[str] = mapped_column(String(16))
+    model: Mapped[str] = mapped_column(String(255), default="")  # checkpoint it needs; empty: any
     requested: Mapped[Facts]  # the payload, see studio.jobs.spec
     effective: Mapped[Facts | None]  # what was really used, once done
     state: Mapped[JobState] = mapped_column(word(JobState))
@@ -335,6 +336,7 @@ class Job(Base):
     lease_until: Mapped[datetime | None]
     heartbeat_at: Mapped[datetime | None]
     created_at: Mapped[datetime]
+    put_back_at: Mapped[datetime | None]  # after a turn in which it was not finished
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
 

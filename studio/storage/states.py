@@ -85,3 +85,5 @@ class Deed(StrEnum):
     CHANGED_ACCOUNT = "changed an account"
     MADE_KEY = "made an API key"
     REVOKED_KEY = "revoked an API key"
+    PAUSED = "paused the queue"
+    RESUMED = "let the queue go on"

@@ -1,4 +1,4 @@
-"""What an administrator sees: accounts, storage, the audit log."""
+"""What an administrator sees: accounts, queue and workers, storage, the audit log."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ from studio.errors import StudioError
 from studio.i18n import N_
 from studio.services.accounts import AccountView, Deed
 from studio.services.principal import UserRole
+from studio.services.views import WorkerState
 from studio.ui import door, notices
 from studio.ui.runtime import studio
+from studio.ui.shell import STATES
 from studio.ui.text import _, moment, plain, snippet, table
 
-_PLACE, _TRAIL, _WHO = "admin.people", "admin.trail", "admin.who"
+_PLACE, _TRAIL, _WHO, _REASON = "admin.people", "admin.trail", "admin.who", "admin.reason"
 _PAGE = 50  # lines of the log
 _DEEDS: Mapping[Deed, str] = {
     Deed.SIGNED_IN: N_("signed in"),
@@ -30,6 +32,8 @@ _DEEDS: Mapping[Deed, str] = {
     Deed.CHANGED_ACCOUNT: N_("changed an account"),
     Deed.MADE_KEY: N_("made an API key"),
     Deed.REVOKED_KEY: N_("revoked an API key"),
+    Deed.PAUSED: N_("paused the queue"),
+    Deed.RESUMED: N_("let the queue go on"),
 }
 
 
@@ -70,6 +74,43 @@ def _change(user_id: str) -> None:
         studio().people.change(user_id, role=UserRole(role), disabled=closed)
     except StudioError as error:
         notices.keep(_PLACE, error)
+
+
+def queue() -> None:
+    """Draw the workers, and the pause or what begins one."""
+    pause = studio().operations.paused()
+    if pause is None:
+        reason, button = st.columns([3, 1], vertical_alignment="bottom")
+        reason.text_input(_("Reason, which everybody who waits can read"), key=_REASON, max_chars=255)
+        button.button(_("Pause the queue"), key="admin.pause", on_click=_pause, width="stretch")
+    else:
+        st.warning(
+            _("The queue is paused since {when}: {reason}").format(
+                when=moment(pause.since), reason=plain(pause.reason)
+            ),
+            icon=":material/pause_circle:",
+        )
+        st.button(_("Let the queue go on"), key="admin.resume", on_click=studio().operations.resume, type="primary")
+    workers = studio().operations.workers()
+    if not workers:
+        st.caption(_("No worker has run yet."))
+        return
+    titles = [_("Worker"), _("State"), _("Model"), _("Device"), _("Last seen")]
+    rows = (
+        [
+            plain(f"{worker.host}:{worker.pid}"),
+            _("silent") if worker.state is WorkerState.GONE else _(STATES[worker.state]),
+            plain(worker.model or "–"),
+            plain(worker.device or "–"),
+            moment(worker.heartbeat_at),
+        ]
+        for worker in workers
+    )
+    table(titles, rows)
+
+
+def _pause() -> None:
+    studio().operations.pause(st.session_state[_REASON].strip())
 
 
 def room() -> None:

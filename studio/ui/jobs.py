@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import cast
 
@@ -200,7 +200,7 @@ def _progress(job: JobView) -> str:
     if job.state == JobState.QUEUED:
         ahead = plural("{n} job ahead", "{n} jobs ahead", job.position) if job.position else _("next in line")
         waiting = _("**Next batch** · waiting · {ahead}") if job.ahead else _("**Waiting** · {ahead}")
-        return waiting.format(ahead=ahead)
+        return " · ".join([waiting.format(ahead=ahead), *_wait(job)])
     phase = _(_PHASES[Phase(job.phase)]) if job.phase in list(Phase) else _("Starting")
     started = job.started_at or job.created_at
     spent = (datetime.now(UTC) - (started if started.tzinfo else started.replace(tzinfo=UTC))).total_seconds()
@@ -211,6 +211,17 @@ def _progress(job: JobView) -> str:
     whose = _("Next batch") if job.ahead else ""
     parts = [whose, f"**{phase}**", steps, seconds(round(max(spent, 0.0)))]
     return " · ".join(part for part in parts if part)
+
+
+def _wait(job: JobView) -> Iterator[str]:
+    """Say how long a job will wait, where that is known, and why it waits longer than others."""
+    if job.paused:
+        yield _("the queue is paused")
+    elif job.begins_in is not None and job.position:
+        wait = seconds(round(job.begins_in)) if job.begins_in < 90 else _("{n} min").format(n=round(job.begins_in / 60))
+        yield _("begins in about {time}").format(time=wait)
+    if job.over_quota:
+        yield _("after everybody else's, for this month's quota is used up")
 
 
 def _announce(job_id: str) -> None:

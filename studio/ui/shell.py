@@ -40,7 +40,7 @@ _PASSING = (WorkerState.LOADING, WorkerState.TRAINING)  # states that end by the
 _LM_STATES = {"": N_("off"), "loading": N_("loading"), "failed": N_("failed to load")}
 _LANGUAGE = "shell.language"
 ICON = str(ROOT / "static" / "icon.png")
-_WORDS = {
+STATES = {
     WorkerState.READY: N_("Ready"),
     WorkerState.LOADING: N_("Loading the model"),
     WorkerState.TRAINING: N_("Training a LoRA"),
@@ -110,7 +110,7 @@ def _language() -> None:
 
 def word(status: StatusView) -> str:
     """Say in words how the owner of the model is."""
-    return _(_WORDS[status.state])
+    return _(STATES[status.state])
 
 
 def _badge(drawn: StatusView) -> None:

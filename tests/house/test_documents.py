@@ -41,6 +41,16 @@ def test_the_table_of_settings_lists_every_setting_with_its_default() -> None:
     assert set(rows) <= {"STUDIO_CONFIG_FILE"}
 
 
+def test_the_page_on_hosting_names_settings_files_and_metrics_that_exist() -> None:
+    page = (ROOT / "docs" / "hosting.md").read_text(encoding="utf-8")
+    files = [path.read_text(encoding="utf-8") for path in (ROOT / "docs" / "hosting").iterdir()]
+    known = {PREFIX + field.name.upper() for field in fields(Settings)} | {"STUDIO_DATABASE_PASSWORD"}
+    assert set(re.findall(r"\bSTUDIO_[A-Z_]+", " ".join([page, *files]))) <= known
+    assert all((ROOT / name).exists() for name in re.findall(r"docs/hosting/[\w@.-]+\w", page))
+    metrics = (ROOT / "studio" / "services" / "metrics.py").read_text(encoding="utf-8")
+    assert all(name in metrics for name in re.findall(r"`(studio_\w+)`", page))
+
+
 def test_pictures_and_documents_the_readme_names_exist() -> None:
     links = [link for link in re.findall(r"\]\(([^)#]+)\)", README) if not link.startswith("http")]
     assert links

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 
 from studio.config import Settings
 from studio.engine.snapshot import settings_of
-from studio.jobs.queue import Queue
+from studio.jobs.queue import Limits, Queue
 from studio.jobs.recovery import Recovery
 from studio.jobs.resident_lm import LmFactory, load_planner
 from studio.jobs.spec import Generate, Payload
 from studio.jobs.worker import Worker
 from studio.storage.artifacts import ArtifactStore
 from studio.storage.database import Database
-from studio.storage.models import Batch, Job, Take
+from studio.storage.models import Batch, Job, Take, User
 from studio.storage.users import local_user
 from tests.jobs.fakes import Garage, HandClock, open_database
 
@@ -28,7 +28,8 @@ class Shop:
 
     @property
     def queue(self) -> Queue:
-        return Queue(self.database, lease_seconds=self.settings.lease_seconds, clock=self.clock)
+        limits = Limits(queued=self.settings.queue_limit, month_seconds=self.settings.quota_seconds)
+        return Queue(self.database, lease_seconds=self.settings.lease_seconds, clock=self.clock, limits=limits)
 
     @property
     def artifacts(self) -> ArtifactStore:
@@ -48,9 +49,9 @@ class Shop:
             poll_seconds=0.02,
         )
 
-    def submit(self, payload: Payload, priority: int = 0) -> str:
+    def submit(self, payload: Payload, priority: int = 0, user: str = "") -> str:
         self.clock.advance(1)
-        user = local_user(self.database)
+        user = user or local_user(self.database)
         with self.database.write() as session:
             batch_id = None
             if isinstance(payload, Generate):
@@ -67,6 +68,11 @@ class Shop:
                 session.flush()
                 batch_id = batch.id
             return self.queue.submit(session, payload, user_id=user, batch_id=batch_id, priority=priority)
+
+    def person(self, name: str) -> str:
+        with self.database.write() as session:
+            session.add(User(id=name, name=name, created_at=self.clock()))
+        return name
 
     def job(self, job_id: str) -> Job:
         with self.database.read() as session:

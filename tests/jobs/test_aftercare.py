@@ -123,9 +123,7 @@ def test_unseen_jobs_come_last_and_count_for_nobody(shop: Shop) -> None:
     measure = shop.submit(Measure(batch_id="b"))
     later = shop.submit(load())
     with shop.database.read() as session:
-        position = shop.queue.position
-        assert position(session, session.get_one(models.Job, later)) == 1
-        assert position(session, session.get_one(models.Job, measure)) == 2
+        assert shop.queue.standing(session).ahead == {job_id: 0, later: 1, measure: 2}
     order = [lease.job_id for lease in iter(lambda: shop.queue.claim("w"), None)]
     assert order == [job_id, later, measure]
 

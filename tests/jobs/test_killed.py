@@ -86,10 +86,42 @@ def test_killed_twice_fails_with_a_reason_and_leaves_nothing(shop: Shop) -> None
     assert (shop.takes(), shop.files()) == ([], set())
 
 
-def test_terminated_in_a_job_gives_it_back(shop: Shop) -> None:
-    job_id = shop.submit(song(1))
+def test_terminated_in_a_job_finishes_it_and_begins_no_other(shop: Shop) -> None:
+    job_id, next_id = shop.submit(song(1)), shop.submit(song(2))
     with _process(shop, SLOW) as process:
         _until(shop, job_id, lambda job: job.phase == "diffusion")
         process.send_signal(signal.SIGTERM)
         assert process.wait(30) == 0
+    assert [shop.job(one).state for one in (job_id, next_id)] == [JobState.DONE, JobState.QUEUED]
+
+
+def test_terminated_twice_in_a_job_gives_it_back(shop: Shop) -> None:
+    job_id = shop.submit(song(1))
+    with _process(shop, "1") as process:
+        _until(shop, job_id, lambda job: job.phase == "diffusion")
+        for _ in range(2):
+            process.send_signal(signal.SIGTERM)
+            sleep(0.5)
+        assert process.wait(30) == 0
     assert (shop.job(job_id).state, shop.job(job_id).losses) == (JobState.QUEUED, 0)
+
+
+def test_two_workers_share_the_jobs_and_one_does_what_the_other_died_on(shop: Shop) -> None:
+    ids = [shop.submit(song(seed)) for seed in range(4)]
+    with _process(shop, "2") as doomed:
+        _until(shop, ids[0], lambda job: job.phase == "diffusion" and job.step >= 1)
+        with _process(shop, FAST) as other:
+            for job_id in ids[1:]:
+                _until(shop, job_id, lambda job: job.state == JobState.DONE)
+            assert shop.job(ids[0]).state == JobState.RUNNING
+            first = shop.job(ids[0]).worker_id
+            assert first not in {shop.job(job_id).worker_id for job_id in ids[1:]}
+            doomed.kill()
+            _until(shop, ids[0], lambda job: job.state == JobState.DONE)
+            other.send_signal(signal.SIGTERM)
+            assert other.wait(30) == 0
+    job = shop.job(ids[0])
+    assert (job.losses, job.attempt) == (1, 2)
+    assert job.worker_id != first
+    assert [take.seed for take in sorted(shop.takes(), key=lambda take: take.seed)] == [0, 1, 2, 3]
+    assert shop.files() == {take.key for take in shop.takes()}

@@ -56,7 +56,7 @@ def test_jobs_are_claimed_in_the_order_they_came(shop: Shop) -> None:
 def test_a_higher_priority_goes_first_and_counts_as_ahead(shop: Shop) -> None:
     ahead, mine, later = shop.submit(song(1), -1), shop.submit(song(2)), shop.submit(song(3))
     with shop.database.read() as session:
-        assert [shop.queue.position(session, shop.job(job_id)) for job_id in (ahead, mine, later)] == [2, 0, 1]
+        assert shop.queue.standing(session).ahead == {ahead: 2, mine: 0, later: 1}
     assert [_claim(shop).job_id for _ in range(3)] == [mine, later, ahead]
 
 
@@ -99,8 +99,7 @@ def test_position_counts_what_runs_and_waits_before(shop: Shop) -> None:
     ids = [shop.submit(load()) for _ in range(3)]
     _claim(shop)
     with shop.database.read() as session:
-        positions = [shop.queue.position(session, shop.job(job_id)) for job_id in ids]
-    assert positions == [0, 1, 2]
+        assert shop.queue.standing(session).ahead == {ids[1]: 1, ids[2]: 2}
 
 
 def test_waiting_job_is_cancelled_at_once(shop: Shop) -> None:

@@ -116,7 +116,8 @@ def test_a_page_of_a_take_and_every_route_know_whose_it_is(ready: Studio) -> Non
         "/api/source/{token}",  # tests/services/test_isolation.py
         "/api/song/{token}",  # tests/services/test_isolation.py
         "/api/me",
-        "/api/health",  # for everybody: it tells of no person
+        *("/api/health", "/health", "/ready"),  # for everybody: they tell of no person
+        "/metrics",  # tests/pages/test_web.py
     }
 
 
@@ -173,6 +174,17 @@ def test_an_administrator_changes_a_role_and_reads_who_did(studio: Studio, seats
     assert studio.accounts.of_user(member).role is UserRole.LISTENER
     assert page.selectbox(key=f"admin.role.{seats['admin'].principal.user_id}").disabled
     assert f"| Admin | changed an account | {member} |" in texts(page).replace("\\", "")
+
+
+def test_an_administrator_pauses_the_queue_and_lets_it_go_on(studio: Studio, seats: dict[str, Studio]) -> None:
+    page = _page("admin", "admin")
+    page.text_input(key="admin.reason").set_value("new disks")
+    page.button(key="admin.pause").click().run()
+    pause = studio.operations.paused()
+    assert pause is not None and pause.reason == "new disks"
+    assert "| Admin | paused the queue |" in texts(page)
+    page.button(key="admin.resume").click().run()
+    assert studio.operations.paused() is None
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.5", "::", "studio.example.org"])

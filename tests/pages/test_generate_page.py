@@ -175,6 +175,9 @@ def test_a_second_job_waits_and_shows_its_place(app: AppTest, ready: Studio, con
     assert len(bars) == 3
     assert "1 job ahead" in bars[1]
     assert "2 jobs ahead" in bars[2]
+    ready.operations.pause("new disks")
+    app.run()
+    assert ["queue is paused" in bar.proto.text for bar in app.get("progress")] == [False, True, True]
     assert not app.exception
 
 

@@ -13,6 +13,7 @@ from studio import web
 from studio.config import Settings
 from studio.errors import InvalidRequest, StudioError
 from studio.services import Studio
+from studio.ui import runtime
 from tests.pages.play import make
 
 
@@ -88,3 +89,50 @@ def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def test_ready_names_what_is_missing(client: TestClient, studio: Studio) -> None:
+    assert client.get("/health").status_code == 200
+    assert (client.get("/ready").status_code, client.get("/ready").json()["reason"]) == (503, "no worker is running")
+
+
+def test_ready_once_there_is_a_worker(client: TestClient, ready: Studio) -> None:
+    assert client.get("/ready").json() == {"ready": True, "reason": ""}
+
+
+@pytest.mark.parametrize(
+    ("setting", "peer", "headers", "status"),
+    [
+        ("off", "127.0.0.1", {}, 404),
+        ("local", "127.0.0.1", {}, 200),
+        ("local", "127.0.0.1", {"X-Forwarded-For": "203.0.113.9"}, 403),
+        ("local", "203.0.113.9", {}, 403),
+        ("on", "203.0.113.9", {}, 200),
+    ],
+)
+def test_metrics_are_for_whom_the_settings_say(
+    studio: Studio, settings: Settings, setting: str, peer: str, headers: dict[str, str], status: int
+) -> None:
+    runtime.use(replace(settings, metrics=setting))
+    client = TestClient(Starlette(routes=web.ROUTES), client=(peer, 4000))
+    assert client.get("/metrics", headers=headers).status_code == status
+    runtime.use(settings)
+
+
+def test_metrics_count_jobs_workers_and_takes(ready: Studio) -> None:
+    make(ready, audio_format="wav")
+    ready.operations.pause("upgrade")
+    ready.generation.submit({"caption": "waits"})
+    figures = {
+        line.rpartition(" ")[0]: float(line.rpartition(" ")[2])
+        for line in ready.metrics().decode().splitlines()
+        if not line.startswith("#")
+    }
+    assert figures['studio_jobs_ended_total{kind="generate",state="done"}'] == 1
+    assert figures['studio_jobs{kind="generate",state="queued"}'] == 1
+    assert figures['studio_workers{state="ready"}'] == 1
+    assert figures["studio_queue_paused"] == 1
+    assert figures["studio_takes"] == 2
+    assert figures["studio_busy_seconds"] > 0
+    assert figures["studio_data_free_bytes"] > 0
+    ready.operations.resume()

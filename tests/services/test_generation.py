@@ -15,7 +15,7 @@ import soundfile
 from studio.config import Settings
 from studio.engine.run import Run
 from studio.engine.setup import Quantization, Setup
-from studio.errors import CheckpointError, FetchFailed, InvalidRequest, ModelNotReady, NotFound
+from studio.errors import CheckpointError, FetchFailed, InvalidRequest, ModelNotReady, NotFound, QueueFull
 from studio.jobs.resident_lm import load_planner
 from studio.jobs.spec import LanguageModel
 from studio.services import Studio, open_studio
@@ -123,6 +123,29 @@ def test_queue_position_and_cancel(settings: Settings) -> None:
     for call in (studio.generation.job, studio.generation.cancel):
         with pytest.raises(NotFound):
             call("nobody")
+    studio.close()
+
+
+def test_a_pause_lets_jobs_be_queued_and_begins_none(studio: Studio) -> None:
+    studio.operations.pause("new disks")
+    pause = studio.operations.paused()
+    assert pause is not None
+    assert pause.reason == "new disks"
+    job_id = studio.generation.submit(FORM)
+    job = studio.generation.job(job_id)
+    assert (job.state, job.paused, job.begins_in) == (JobState.QUEUED, True, None)
+    studio.operations.resume()
+    studio.operations.resume()
+    assert studio.operations.paused() is None
+    assert finish(studio, job_id).state == JobState.DONE
+
+
+def test_what_a_person_may_ask_for_is_a_setting(settings: Settings) -> None:
+    studio = open_studio(replace(settings, queue_limit=1))
+    studio.generation.initialize("fake")
+    with pytest.raises(QueueFull, match="at most 1"):
+        studio.generation.initialize("other")
+    assert len(studio.generation.active()) == 1
     studio.close()
 
 

@@ -83,6 +83,9 @@ ADMINISTERING: dict[str, Call] = {
     "change": lambda s, t: s.people.change(t["listener"], role=UserRole.LISTENER, disabled=False),
     "log": lambda s, t: s.audit.lines(),
     "room": lambda s, t: s.room.look(),
+    "workers": lambda s, t: s.operations.workers(),
+    "pause": lambda s, t: s.operations.pause("new disks"),
+    "resume": lambda s, t: s.operations.resume(),
     "everybody's takes": lambda s, t: s.library.search(Query(whose=Whose.EVERYBODY)),
     "everybody's facets": lambda s, t: s.library.facets(Query(whose=Whose.EVERYBODY)),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
@@ -13,12 +14,15 @@ from alembic.migration import MigrationContext
 from sqlalchemy import text
 from sqlalchemy.exc import DatabaseError
 
+from studio.errors import InvalidRequest
+from studio.services.backup import back_up, restore
 from studio.storage import words
 from studio.storage.audit import tell
 from studio.storage.migrate import migrate, upgrade
-from studio.storage.models import Base
+from studio.storage.models import Base, Job
 from studio.storage.states import Deed, JobState
 from studio.storage.users import local_user
+from tests import postgres
 from tests.jobs.fakes import HandClock, load, make_settings, open_database, song
 from tests.jobs.shop import Shop, claim_all
 
@@ -76,3 +80,21 @@ def test_lost_job_is_queued_once_more_and_then_fails(shop: Shop) -> None:
 def test_times_come_back_in_utc(shop: Shop) -> None:
     job_id = shop.submit(load())
     assert shop.job(job_id).created_at == shop.clock()
+
+
+def test_a_backup_brings_the_jobs_and_takes_back(
+    shop: Shop, tmp_path: Path, postgres_server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(postgres.programs(tmp_path)), prepend=os.pathsep)
+    with postgres.database(postgres_server) as other:
+        job_id = shop.submit(song())
+        back_up(shop.settings, tmp_path / "all.tar")
+        target = make_settings(tmp_path / "new", database_url=other)
+        with pytest.raises(InvalidRequest, match="--replace"):
+            restore(target, tmp_path / "all.tar")
+        report = restore(target, tmp_path / "all.tar", replace=True)
+        assert report.kept is not None
+        database = open_database(target)
+        with database.read() as session:
+            assert session.get_one(Job, job_id).state == JobState.QUEUED
+        database.close()

@@ -169,7 +169,8 @@ class Trainings:
                 self._queue.submit(session, again, user_id=self._principal.user_id)
             session.add(row)
             session.flush()
-            row.job_id = self._queue.submit(session, Train(training_id=row.id), user_id=self._principal.user_id)
+            train = Train(training_id=row.id, model=row.model)
+            row.job_id = self._queue.submit(session, train, user_id=self._principal.user_id)
             tell(session, row.user_id, Deed.TRAINED, row.id, row.created_at, model=row.model, out=row.out)
         self._wake()
         return row.id

@@ -18,7 +18,7 @@ from studio.services.sources import SourceView
 from studio.ui import fields, jobs, notices, radio
 from studio.ui.handoff import REFERENCE, SOURCE
 from studio.ui.recording import metronome
-from studio.ui.runtime import studio
+from studio.ui.runtime import settings, studio
 from studio.ui.text import _
 
 POLL = 0.5  # seconds between looks at the meter
@@ -27,7 +27,6 @@ _METRONOME, _DELAY, _OVER, _KEPT = "record.metronome", "record.delay", "record.o
 _BPM = 120  # of the metronome while the form leaves it to the model; it says so beside its button
 _QUIET, _CLIPS = -50.0, -0.1  # dBFS
 _ASK: dict[str, object] = {"echoCancellation": False, "noiseSuppression": False, "autoGainControl": False}
-_SERVERS: dict[str, object] = {"iceServers": []}  # the studio and its people share a network
 _TEXTS = {
     "start": N_("Start the microphone"),
     "stop": N_("Stop the microphone"),
@@ -99,6 +98,13 @@ def _recorder(view: SourceView | None) -> None:
     notices.kept(_PLACE)
 
 
+def _relays() -> dict[str, object]:
+    """Return the TURN server of the settings; without one the studio and its people must share a network."""
+    own = settings()
+    relay = {"urls": [own.turn_url], "username": own.turn_user, "credential": own.turn_password}
+    return {"iceServers": [relay] if own.turn_url else []}
+
+
 def _microphone() -> None:
     """The connection lives only as long as each of the fragment's runs draws it."""
     from streamlit_webrtc import Translations, WebRtcMode, webrtc_streamer
@@ -107,7 +113,7 @@ def _microphone() -> None:
     context = webrtc_streamer(
         key="record.microphone",
         mode=WebRtcMode.SENDONLY,
-        rtc_configuration=_SERVERS,
+        rtc_configuration=_relays(),
         media_stream_constraints={"audio": _ASK, "video": False},
         queued_audio_frames_callback=capture.push,
         on_audio_ended=capture.end,

@@ -1,0 +1,1 @@
+"""Scripts that break a running studio on purpose and check what is left."""
