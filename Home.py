@@ -2,12 +2,15 @@
 
 import streamlit as st
 
-from studio.ui import batches, fields, jobs, player, shell, starters
+from studio.ui import batches, fields, first_song, jobs, player, shell, starters
+from studio.ui.panels import download
 from studio.ui.runtime import studio
 from studio.ui.text import _
 
 status = shell.open_page("home")
 jobs.panel()
+with st.container():  # what comes or goes here must not move, and so close, what is below
+    first_song.guide("home", status)
 recent = [batch for batch in studio().library.batches(limit=6) if batch.takes][:3]
 
 if not recent:
@@ -22,10 +25,12 @@ for column, starter in zip(st.columns(3), starters.STARTERS, strict=True):
             key=f"start.{starter.name}",
             on_click=fields.apply if starter.form else None,
             args=[starter.form, status.model] if starter.form else None,
+            type="secondary" if starter.form else "primary",
             width="stretch",
         )
     if chosen:
         st.switch_page("pages/generate.py")
+download.invite()
 
 if recent:
     st.header(_("Recent takes"), anchor=False)

@@ -149,6 +149,8 @@ def settings(tmp_path: Path) -> Settings:
         models_dir=tmp_path / "models",
         checkpoints_dir=tmp_path / "checkpoints",
         secret="only for tests",
+        huggingface_endpoint="http://127.0.0.1:9",  # nobody listens there
+        modelscope_endpoint="http://127.0.0.1:9",
     )
 
 
