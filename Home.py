@@ -10,10 +10,10 @@ from studio.ui.text import _
 status = shell.open_page("home")
 jobs.panel()
 with st.container():  # what comes or goes here must not move, and so close, what is below
-    first_song.guide("home", status)
+    guided = first_song.guide("home", status)
 recent = [batch for batch in studio().library.batches(limit=6) if batch.takes][:3]
 
-if not recent:
+if not recent and not guided:
     st.markdown(_("Write what you want to hear, press **Generate Music**, and listen. Your takes will appear here."))
 st.header(_("Three ways to start"), anchor=False)
 for column, starter in zip(st.columns(3), starters.STARTERS, strict=True):

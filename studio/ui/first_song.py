@@ -15,10 +15,10 @@ _PLACE = "first_song"  # where errors stand
 _DONE, _NOW, _LATER = ":material/check_circle:", ":material/arrow_forward:", ":material/circle:"
 
 
-def guide(page: str, status: StatusView) -> None:
-    """Draw the steps on Home and Generate; they begin only in a session that finds no takes."""
+def guide(page: str, status: StatusView) -> bool:
+    """Draw the steps on Home and Generate and return whether they are there: only in a session that found no takes."""
     if not st.session_state.setdefault(_ON, not _any_takes()):
-        return
+        return False
     written = any(str(st.session_state.get(fields.key(name), "")).strip() for name in ("caption", "lyrics"))
     made, making = _any_takes(), jobs.making()
     steps = (
@@ -29,7 +29,7 @@ def guide(page: str, status: StatusView) -> None:
             if page == "home"
             else _("Say under **Caption** what you want to hear, or take an example with the dice beside it."),
         ),
-        (making or made, _("Press **Generate Music**. How far it is is shown below the form.")),
+        (making or made, _("Press **Generate Music**. Its progress is shown below the form.")),
         (False, _("Press ▶ on a take and listen. Each one has a seed of its own.")),
     )
     current = next(number for number, (done, _words) in enumerate(steps) if not done)
@@ -51,6 +51,7 @@ def guide(page: str, status: StatusView) -> None:
         if status.state in (WorkerState.EMPTY, WorkerState.FAILED) and not jobs.loading():
             _load()
     notices.kept(_PLACE)
+    return True
 
 
 def _line(number: int, current: int, done: bool, words: str) -> str:

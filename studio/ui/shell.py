@@ -36,6 +36,7 @@ _PASSING = (WorkerState.LOADING, WorkerState.TRAINING)  # states that end by the
 _LM_STATES = {"": N_("off"), "loading": N_("loading"), "failed": N_("failed to load")}
 _LANGUAGE = "shell.language"
 ICON = str(ROOT / "static" / "icon.png")
+_ACCENT = ROOT / "static" / "accent.css"
 _WORDS = {
     WorkerState.READY: N_("Ready"),
     WorkerState.LOADING: N_("Loading the model"),
@@ -54,6 +55,7 @@ def open_page(name: str) -> StatusView:
         page_icon=ICON,
         layout="wide",
     )
+    st.html(_ACCENT)
     st.logo(ICON, size="large")
     notices.turn_to(name)
     jobs.look()
