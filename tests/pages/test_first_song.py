@@ -10,6 +10,7 @@ from studio.errors import FetchFailed
 from studio.services import Studio
 from studio.services.models import Models
 from studio.services.views import DownloadView
+from tests.pages.conftest import Conductor
 from tests.pages.play import MODEL, make, texts, wait_for
 
 
@@ -74,3 +75,12 @@ def test_a_size_nobody_knows_is_said_once(app: AppTest, monkeypatch: pytest.Monk
     app.run()
     assert "can't be looked up now: nobody says how large it is" in texts(app)
     assert asked == ["acestep-v15-turbo"]
+
+
+def test_a_download_is_told_in_gigabytes(app: AppTest, studio: Studio, conductor: Conductor) -> None:
+    conductor.go.clear()
+    conductor.arrived = (1_250_000_000, 4_800_000_000)
+    studio.start_worker()
+    job = studio.generation.initialize(MODEL)
+    wait_for(lambda: studio.generation.job(job).step > 0)
+    assert "**Downloading** · 1.2 GB of 4.8 GB" in texts(app.run())
