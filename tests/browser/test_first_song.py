@@ -71,7 +71,8 @@ def test_three_clicks_lead_from_home_to_a_song_that_plays(page: Page, server: Se
     expect(page.get_by_text("Each one has a seed of its own. – now")).to_be_visible()
     picture(page, "first-song")
     page.get_by_role("button", name="Play", exact=True).first.click()
-    page.wait_for_function("document.querySelector('.studio-deck audio').currentTime > 0.2")
+    audio = page.locator(".studio-deck audio").first.element_handle()
+    page.wait_for_function("audio => audio.currentTime > 0.2", arg=audio)
     assert time.monotonic() - began < 60 * PATIENCE
 
 
