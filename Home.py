@@ -3,7 +3,8 @@
 import streamlit as st
 
 from studio.services.principal import Right
-from studio.ui import batches, fields, jobs, player, shell, starters
+from studio.ui import batches, fields, first_song, jobs, player, shell, starters
+from studio.ui.panels import download
 from studio.ui.runtime import studio
 from studio.ui.text import _
 
@@ -12,9 +13,11 @@ jobs.panel()
 if not studio().principal.may(Right.MAKE):
     st.page_link("pages/history.py", label=_("What the team shares is in History"), icon=":material/history:")
     st.stop()
+with st.container():  # what comes or goes here must not move, and so close, what is below
+    guided = first_song.guide("home", status)
 recent = [batch for batch in studio().library.batches(limit=6) if batch.takes][:3]
 
-if not recent:
+if not recent and not guided:
     st.markdown(_("Write what you want to hear, press **Generate Music**, and listen. Your takes will appear here."))
 st.header(_("Three ways to start"), anchor=False)
 for column, starter in zip(st.columns(3), starters.STARTERS, strict=True):
@@ -26,10 +29,12 @@ for column, starter in zip(st.columns(3), starters.STARTERS, strict=True):
             key=f"start.{starter.name}",
             on_click=fields.apply if starter.form else None,
             args=[starter.form, status.model] if starter.form else None,
+            type="secondary" if starter.form else "primary",
             width="stretch",
         )
     if chosen:
         st.switch_page("pages/generate.py")
+download.invite()
 
 if recent:
     st.header(_("Recent takes"), anchor=False)

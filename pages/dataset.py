@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from studio.ui import jobs, shell
+from studio.ui import drawings, jobs, shell
 from studio.ui.datasets import current, editor, labelling, opening, saving, settings, table
 from studio.ui.text import _
 
@@ -16,6 +16,7 @@ with st.expander(_("1 · Load a dataset or scan a folder"), expanded=view is Non
 with st.container():
     opening.outcome()
 if view is None:
+    drawings.draw("no-dataset")
     st.info(_("There is no dataset yet: load one, scan a folder, or upload songs."))
 else:
     with st.container():

@@ -3,12 +3,14 @@
 import streamlit as st
 
 from studio.services.limits import limits_of
-from studio.ui import fields, jobs, shell
+from studio.ui import fields, first_song, jobs, shell
 from studio.ui.panels import advanced, facts, made, service, simple, sources, start, words, writing
 from studio.ui.text import _
 
 status = shell.open_page("generate")
 limits = limits_of(status)
+with st.container():  # what comes or goes here must not move, and so close, the panels below
+    first_song.guide("generate", status)
 loading = service.panel(status)
 model = service.chosen(status)
 writing.receive()

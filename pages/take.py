@@ -3,7 +3,7 @@
 import streamlit as st
 
 from studio.errors import NotFound
-from studio.ui import batches, chips, compare, jobs, judging, player, shell, take
+from studio.ui import batches, chips, compare, drawings, jobs, judging, player, shell, take
 from studio.ui.history import family
 from studio.ui.runtime import studio
 from studio.ui.text import _
@@ -12,6 +12,7 @@ shell.open_page("take")
 try:
     one = studio().library.take(st.query_params.get("id", ""))
 except NotFound:
+    drawings.draw("no-such-take")
     st.info(_("There is no such take. Choose one in History."), icon=":material/search_off:")
     st.page_link("pages/history.py", label=_("History"), icon=":material/history:")
     st.stop()

@@ -14,6 +14,7 @@ from pathlib import Path
 from studio import __version__
 from studio.cli.text import Commands, _
 from studio.config import Settings, load_settings
+from studio.engine.space import free_space
 from studio.errors import StudioError
 
 LEAST_DISK = 2 * 10**9  # bytes; a few hundred takes as WAV
@@ -130,8 +131,7 @@ def _database(settings: Settings) -> str:
 
 
 def _disk(settings: Settings) -> str:
-    folder = next(path for path in (settings.data_dir, *settings.data_dir.parents) if path.exists())
-    free = shutil.disk_usage(folder).free
+    free = free_space(settings.data_dir)
     detail = _("{free} GB free for {folder}").format(free=f"{free / 1e9:.1f}", folder=settings.data_dir)
     if free < LEAST_DISK:
         raise StudioError(detail)

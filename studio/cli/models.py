@@ -13,6 +13,7 @@ from studio.cli.text import Commands, _
 from studio.config import Settings, load_settings
 from studio.engine.run import Phase, Run
 from studio.engine.space import readable
+from studio.jobs.fetching import endpoints
 
 LM = "lm"  # where other models have a family
 SOURCES = ("auto", "huggingface", "modelscope")
@@ -64,11 +65,9 @@ def run_fetch(args: argparse.Namespace) -> int:
     """Fetch a checkpoint into the user's own folder and say where it came from."""
     settings = load_settings()
     from studio.engine.fetch import fetch
-    from studio.engine.hubs import Endpoints
 
-    endpoints = Endpoints(huggingface=settings.huggingface_endpoint, modelscope=settings.modelscope_endpoint)
-    run = Run(_Progress(readable))
-    done = fetch(args.name, settings.checkpoints_dir, source=args.source, endpoints=endpoints, run=run)
+    run, hubs = Run(_Progress(readable)), endpoints(settings)
+    done = fetch(args.name, settings.checkpoints_dir, source=args.source, endpoints=hubs, run=run)
     for failure in done.failures:
         print(_("Could not use {failure}").format(failure=failure), file=sys.stderr)
     amount = readable(done.downloaded)

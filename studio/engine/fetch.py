@@ -59,6 +59,14 @@ class Fetched:
     failures: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Need:
+    """What fetching a checkpoint takes, in bytes: all its files, and those an earlier run has not brought yet."""
+
+    total: int
+    missing: int
+
+
 @dataclass(frozen=True, slots=True)
 class _Item:
     """One file wanted: where it comes from, its folder and its path inside that folder."""
@@ -91,6 +99,22 @@ def fetch(
         raise FetchFailed(f"another fetch into {into} is running; wait for its end or use another directory") from error
     except OSError as error:
         raise StorageError(f"{into} can't be written: {error}") from error
+
+
+def measure(name: str, into: Path, *, endpoints: Endpoints | None = None) -> Need:
+    """Ask the hubs how much `fetch(name, into)` would download; nothing is written.
+
+    Raises NotFound for an unknown name, FetchFailed with every hub's reason when none can say.
+    """
+    local, origin = _origin(name)
+    failures = []
+    with open_client() as client:
+        for hub in Hub:
+            try:
+                return _Visit(hub, endpoints or Endpoints(), client, into, Run()).need(local, origin)
+            except HubFailed as error:
+                failures.append(f"{hub}: {error}")
+    raise FetchFailed(f"nobody says how large {name} is; {'; '.join(failures)}")
 
 
 def _first_hub(
@@ -130,11 +154,7 @@ class _Visit:
 
     def fetch(self, local: str, origin: Origin) -> int:
         """Bring one folder and what it shares; return the bytes downloaded."""
-        items = list(self._items(local, origin))
-        if _needs_shared(items):
-            for shared in SHARED:
-                if not is_complete(self._into / shared, shared):
-                    items = [*self._items(shared, KNOWN[shared]), *items]  # the checkpoint itself comes last
+        items = self._wanted(local, origin)
         missing = [item for item in items if not self._is_there(item)]
         begun = {item: min(_size(self._part(item)), item.remote.size) for item in missing}
         check_space(self._into, sum(item.remote.size - begun[item] for item in missing))
@@ -149,6 +169,27 @@ class _Visit:
             self._place(folder, {item: digest for item, digest in sums.items() if item.local == folder})
         self._heard(0)
         return sum(item.remote.size - begun[item] for item in missing)
+
+    def need(self, local: str, origin: Origin) -> Need:
+        """Return what `fetch` would download by the sizes of files alone: sums of gigabytes take a minute."""
+        items = self._wanted(local, origin)
+        kept = sum(
+            item.remote.size
+            if _size(self._home(item.local) / item.path) == item.remote.size
+            else min(_size(self._part(item)), item.remote.size)
+            for item in items
+        )
+        total = sum(item.remote.size for item in items)
+        return Need(total=total, missing=total - kept)
+
+    def _wanted(self, local: str, origin: Origin) -> list[_Item]:
+        """The files of a checkpoint, after those of the folders it shares that are not here."""
+        items = list(self._items(local, origin))
+        if _needs_shared(items):
+            for shared in SHARED:
+                if not is_complete(self._into / shared, shared):
+                    items = [*self._items(shared, KNOWN[shared]), *items]
+        return items
 
     def _heard(self, here: int) -> None:
         """Report `here` bytes of the file that is being downloaded on top of the complete ones."""

@@ -16,8 +16,14 @@ def readable(count: int) -> str:
     return f"{count} bytes"
 
 
+def free_space(place: Path) -> int:
+    """Return the bytes free on the disk of `place`, a folder that exists or is still to be made."""
+    there = next(folder for folder in (place, *place.absolute().parents) if folder.exists())
+    return shutil.disk_usage(there).free
+
+
 def check_space(place: Path, needed: int) -> None:
-    """Raise StorageError with both numbers when fewer than `needed` bytes are free at the existing folder `place`."""
-    free = shutil.disk_usage(place).free
+    """Raise StorageError with both numbers when fewer than `needed` bytes are free at the folder `place`."""
+    free = free_space(place)
     if free < needed:
         raise StorageError(f"{place} has {readable(free)} free, {readable(needed)} are needed")

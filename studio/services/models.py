@@ -10,10 +10,12 @@ from studio.engine.checkpoint import find_checkpoints
 from studio.engine.lm.checkpoint import find_lms
 from studio.engine.memory import FULL_WIDTH
 from studio.engine.model_spec import DEFAULT_DURATION, FAMILIES, Family, ModelSpec, read_json
+from studio.engine.space import free_space
 from studio.errors import ModelNotReady, NotFound
+from studio.jobs.fetching import endpoints
 from studio.jobs.presence import LM, best_worker
 from studio.jobs.spec import LanguageModel, language_model_from
-from studio.services.views import LmStatusView, LmView, ModelView, StatusView, WorkerState
+from studio.services.views import DownloadView, LmStatusView, LmView, ModelView, StatusView, WorkerState
 from studio.storage.database import Database
 from studio.storage.models import Worker
 from studio.storage.times import Clock
@@ -56,6 +58,14 @@ class Models:
 
         here = {info.name for info in find_checkpoints(self._dirs)}
         return [_to_come(name) for name in KNOWN if name.startswith(_DIT) and name not in here]
+
+    def download(self, name: str) -> DownloadView:
+        """Return what fetching a published model takes; raises FetchFailed when no hub can say."""
+        from studio.engine.fetch import measure  # with its HTTP client, which not every process needs
+
+        folder = self._settings.checkpoints_dir
+        need = measure(name, folder, endpoints=endpoints(self._settings))
+        return DownloadView(total=need.total, missing=need.missing, free=free_space(folder), folder=str(folder))
 
     def spec(self, name: str) -> tuple[ModelSpec, int] | None:
         """Return what is known of a checkpoint, and how wide its DiT is; looked up once."""

@@ -29,7 +29,7 @@ from studio.services.sources import Sources
 from studio.services.takes import Takes
 from studio.services.training import Trainings
 from studio.services.uploads import Uploads
-from studio.services.views import LmView, ModelView, StatusView
+from studio.services.views import DownloadView, LmView, ModelView, StatusView
 from studio.services.writing import Writing
 from studio.storage.database import Database
 from studio.storage.migrate import migrate
@@ -103,6 +103,10 @@ class Studio:
     def published(self) -> list[ModelView]:
         """Return the published checkpoints that are not here; initialising one fetches it first."""
         return self._models.published()
+
+    def download(self, name: str) -> DownloadView:
+        """Return what fetching a published checkpoint or language model takes; raises FetchFailed."""
+        return self._models.download(name)
 
     def language_models(self) -> list[LmView]:
         """Return the language models on disk, broken ones with what is wrong with them."""

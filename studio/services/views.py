@@ -12,6 +12,7 @@ from studio.storage.states import JobState, Visibility, WorkerState
 __all__ = [
     "BACKGROUND",
     "BatchView",
+    "DownloadView",
     "JobState",
     "JobView",
     "LmStatusView",
@@ -49,6 +50,16 @@ class LmView:
     problem: str = ""
     folder: str = ""  # the checkpoints root it lies in, where that is known
     here: bool = True  # False: it is published, and fetched before it is loaded
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DownloadView:
+    """What fetching a published model into `folder` takes, in bytes; `missing` leaves out what is there already."""
+
+    total: int
+    missing: int
+    free: int  # on the disk of `folder`
+    folder: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

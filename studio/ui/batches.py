@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from studio.services.views import BatchView, JobState, ModelView
-from studio.ui import fields, jobs, reuse
+from studio.ui import drawings, fields, jobs, reuse
 from studio.ui.fields import FIELDS
 from studio.ui.history import bin as trash
 from studio.ui.history import particulars, picking, shelf
@@ -24,6 +24,7 @@ def pages(model: ModelView | None) -> None:
     found = list(studio().library.batches(limit=PAGE + 1, before=trail[-1] if trail else None))
     shown = found[:PAGE]
     if not shown:
+        drawings.draw("no-takes")
         st.info(
             _("Nothing here yet. Every batch you generate is kept here with its settings."),
             icon=":material/headphones:",

@@ -220,13 +220,13 @@ def seed(model: ModelView | None, limits: Limits | None = None) -> None:
     if batch.key not in st.session_state:  # a default that the device can't do is no wish to be refused
         st.session_state[batch.key] = min(runtime.settings().batch_size, limits.batch if limits else MAX_BATCH)
     for field in FIELDS.values():
-        st.session_state.setdefault(field.key, _default(field, model))
+        st.session_state.setdefault(field.key, default(field.name, model))
     if model is not None and st.session_state.get(_MODEL) != model.name:
         first = _MODEL not in st.session_state
         st.session_state[_MODEL] = model.name
         for field in (FIELDS["inference_steps"], FIELDS["shift"]):
             if not first or st.session_state[field.key] == field.default:
-                st.session_state[field.key] = _default(field, model)
+                st.session_state[field.key] = default(field.name, model)
     _limit_steps(steps_limit(model))
     if limits is not None:
         _limit("duration", limits.duration)
@@ -296,7 +296,7 @@ def apply(
     adjusted = []
     for field in FIELDS.values():
         value = wanted.get(field.name)
-        fitted = _default(field, model) if value is None else field.fit(value)
+        fitted = default(field.name, model) if value is None else field.fit(value)
         if value is not None and fitted != value:
             adjusted.append(field.name)
         st.session_state[field.key] = fitted
@@ -345,9 +345,10 @@ def _limit_steps(limit: int) -> None:
     st.session_state[_LIMIT] = limit
 
 
-def _default(field: Field, model: ModelView | None) -> str | float | bool | None:
-    if model is not None and field.name == "inference_steps":
+def default(name: str, model: ModelView | None) -> str | float | bool | None:
+    """Return what the field `name` holds before anybody touches it; steps and shift are the model's own."""
+    if model is not None and name == "inference_steps":
         return model.steps
-    if model is not None and field.name == "shift":
+    if model is not None and name == "shift":
         return model.shift
-    return field.default
+    return FIELDS[name].default

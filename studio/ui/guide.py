@@ -15,14 +15,38 @@ KEYS = (
     (N_("Tab"), N_("goes to the next control, Shift+Tab back")),
     (N_("Space"), N_("ticks or unticks the checkbox that has the focus, or presses the button")),
     (N_("Enter"), N_("takes over what you typed in a line; in a box with several lines use Ctrl+Enter or ⌘+Enter")),
-    (N_("Ctrl+Shift+Enter"), N_("presses Generate Music from anywhere on Generate")),
     (N_("Arrow keys"), N_("move a slider by one step")),
 )
+_START = ((N_("Ctrl+Shift+Enter"), N_("presses Generate Music from anywhere on the page")),)
+_PLAYER = (
+    (N_("Space"), N_("plays and pauses; it, and the keys below, need the focus on a player")),
+    (N_("← and →"), N_("go 5 seconds back or on, with Shift one second")),
+    (N_("Home and End"), N_("go to the beginning or the end")),
+    (N_("L"), N_("repeats the take, or the region where there is one")),
+)
+_REGION = (
+    (N_("Space and P"), N_("play the source, or its region alone; the focus is on the waveform")),
+    (N_("Arrow keys"), N_("move the grip that has the focus by 0.1 s or a beat, with Shift ten times as far")),
+    (N_("Page Up and Page Down"), N_("move it by 10 seconds, Home and End to the beginning or the end")),
+    (N_("+, − and 0"), N_("zoom in, out, and back")),
+)
+_MORE_REGIONS = ((N_("Insert and Delete"), N_("add a region and take the chosen one away")),)
+_SWITCH = ((N_("A and B"), N_("change between the two takes that are compared, at the same place")),)
+_KEYS: Mapping[str, Sequence[tuple[str, str]]] = {
+    "home": _PLAYER,
+    "generate": (*_START, *_PLAYER),
+    "edit": (*_START, *_REGION, *_MORE_REGIONS, *_PLAYER),
+    "stems": ((_START[0][0], N_("presses the page's main button from anywhere on it")), *_REGION, *_PLAYER),
+    "history": (*_PLAYER, *_SWITCH),
+    "take": (*_PLAYER, *_SWITCH),
+}
 QUALITY = (
     N_("Keep Think on: a planned song holds together better."),
     N_("Write an exact caption: genre, instruments, mood, style."),
     N_("Leave BPM, key and length on Auto unless you need a certain one."),
     N_("Make two to four takes and keep the best."),
+    N_("Tempo, key and metre are wishes: 60 to 180 BPM, common keys and 4/4 are followed best."),
+    N_("Base models: 32 to 64 steps, Use ADG, a Guidance Scale of 7 to 9, and wav or flac."),
 )
 SPEED = (
     N_("Choose a turbo or turbo-shift3 model."),
@@ -36,7 +60,7 @@ REPEAT = (
     N_("Apply These Settings to UI on a good batch starts from where it was."),
 )
 LONG = (
-    N_("For long pieces set the duration yourself."),
+    N_("For long pieces set the duration yourself; pieces without singing hold together best up to 180 seconds."),
     N_("Repaint the weak passages afterwards instead of making all of it again."),
     N_("Send a result to the source and go on from there, run after run."),
 )
@@ -50,6 +74,7 @@ TRAINING = (
     N_("Workers started anew after each epoch cost long pauses on Windows; now they stay, so pauses are rare."),
     N_("While preparing data, Offload to CPU moves models aside that the step doesn't need."),
     N_("Encoding in tiles lowers the peak of memory, and is much faster where memory is short."),
+    N_("About 500 epochs suit 100 songs, 800 suit 10 to 20. Initialize without the language model before training."),
     N_("A smaller training batch takes less memory and longer; accumulation keeps its effect the same."),
     N_("Try these when preparing takes very long, memory runs out, or training pauses between epochs."),
 )
@@ -89,7 +114,8 @@ def guide(page: str) -> None:
     if not box.open:
         return
     with box:
-        st.markdown("**" + _("Keyboard") + "**\n" + "\n".join(f"- **{_(name)}** {_(words)}" for name, words in KEYS))
+        keys = (*KEYS, *_KEYS.get(page, ()))
+        st.markdown("**" + _("Keyboard") + "**\n" + "\n".join(f"- **{_(name)}** {_(words)}" for name, words in keys))
         for title, tips in _TIPS.get(page, ()):
             st.markdown(f"**{_(title)}**\n" + "\n".join(f"- {_(tip)}" for tip in tips))
         st.markdown(

@@ -10,6 +10,7 @@ import streamlit as st
 
 from studio.engine.requests import Task
 from studio.engine.run import Phase
+from studio.engine.space import readable
 from studio.errors import NotFound
 from studio.i18n import N_
 from studio.services.views import BACKGROUND, BatchView, JobState, JobView
@@ -205,6 +206,8 @@ def _progress(job: JobView) -> str:
     started = job.started_at or job.created_at
     spent = (datetime.now(UTC) - (started if started.tzinfo else started.replace(tzinfo=UTC))).total_seconds()
     steps = _("step {n} of {total}").format(n=job.step, total=job.total) if job.total else ""
+    if job.total and job.phase == Phase.FETCHING:
+        steps = _("{done} of {total}").format(done=readable(job.step), total=readable(job.total))
     if job.detail:  # one file after the other; the first is 1
         words = _("{k} of {n}: {file}")
         steps = words.format(k=min(job.step + 1, job.total), n=job.total, file=plain(job.detail))

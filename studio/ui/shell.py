@@ -40,6 +40,7 @@ _PASSING = (WorkerState.LOADING, WorkerState.TRAINING)  # states that end by the
 _LM_STATES = {"": N_("off"), "loading": N_("loading"), "failed": N_("failed to load")}
 _LANGUAGE = "shell.language"
 ICON = str(ROOT / "static" / "icon.png")
+_ACCENT = ROOT / "static" / "accent.css"
 STATES = {
     WorkerState.READY: N_("Ready"),
     WorkerState.LOADING: N_("Loading the model"),
@@ -61,6 +62,7 @@ def open_page(name: str) -> StatusView:
         page_icon=ICON,
         layout="wide",
     )
+    st.html(_ACCENT)
     st.logo(ICON, size="large")
     notices.turn_to(name)
     ask_again()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from urllib.parse import urlsplit
 
 import pytest
@@ -58,6 +59,23 @@ def test_bad_bpm_is_refused_and_the_form_stays(page: Page, server: Server) -> No
     expect(page.get_by_text("Nothing here yet")).to_be_visible()
 
 
+def test_three_clicks_lead_from_home_to_a_song_that_plays(page: Page, server: Server) -> None:
+    began = time.monotonic()
+    visit(page, server)
+    expect(page.get_by_text("Your first song")).to_be_visible()
+    page.get_by_role("button", name="Start from this").last.click()
+    expect(page.get_by_role("heading", name="Generate", exact=True)).to_be_visible()
+    idle(page)
+    page.get_by_role("button", name="Generate Music").click()
+    wait_for_takes(page, 2)
+    expect(page.get_by_text("Each one has a seed of its own. – now")).to_be_visible()
+    picture(page, "first-song")
+    page.get_by_role("button", name="Play", exact=True).first.click()
+    audio = page.locator(".studio-deck audio").first.element_handle()
+    page.wait_for_function("audio => audio.currentTime > 0.2", arg=audio)
+    assert time.monotonic() - began < 60 * PATIENCE
+
+
 def test_the_first_song(page: Page, server: Server) -> None:
     visit(page, server)
     page.get_by_role("button", name="Open the form").click()
@@ -99,7 +117,7 @@ def test_a_take_is_served_by_byte_ranges_and_downloads(page: Page, server: Serve
 
 def test_settings_come_back_from_history(page: Page, server: Server) -> None:
     visit(page, server, "history")
-    expect(page.locator(".studio-deck audio")).to_have_count(3)
+    expect(page.locator(".studio-deck audio")).to_have_count(5)
     assert play(page, page.locator(".studio-deck audio").first) == pytest.approx(10.0, abs=0.15)
     page.get_by_text("Settings", exact=True).first.click()
     expect(page.get_by_text("Key Scale: A minor")).to_be_visible()
@@ -135,7 +153,7 @@ def test_the_shortcut_sends_what_was_just_typed_once(page: Page, server: Server)
     expect(page.get_by_role("button", name="Cancel")).to_have_count(1)
     expect(page.get_by_role("button", name="Cancel")).to_have_count(0, timeout=240_000)
     visit(page, server, "history")
-    expect(page.get_by_text("2 batches, newest first")).to_be_visible()
+    expect(page.get_by_text("3 batches, newest first")).to_be_visible()
     expect(page.get_by_text("typed and sent at once", exact=True).first).to_be_visible()
 
 

@@ -13,7 +13,7 @@ import pytest
 from studio.engine import download as downloads
 from studio.engine.checkpoint import find_checkpoints, resolve
 from studio.engine.engine import Engine
-from studio.engine.fetch import MAIN, STAGING, Fetched, fetch
+from studio.engine.fetch import MAIN, STAGING, Fetched, fetch, measure
 from studio.engine.hubs import Endpoints, Hub
 from studio.engine.manifest import MANIFEST, check_sums
 from studio.engine.run import Phase, Run
@@ -197,6 +197,26 @@ def test_a_full_disk_is_known_before_anything_is_downloaded(
     with pytest.raises(StorageError, match=r"has 12\.3 kB free, \d\.\d MB are needed"):
         get(hub, tmp_path)
     assert hub.ranges == []
+
+
+def test_the_size_is_known_before_and_after_a_broken_download(hub: HubServer, tmp_path: Path) -> None:
+    endpoints = Endpoints(huggingface=hub.address, modelscope=hub.address)
+    need = measure(NAME, tmp_path, endpoints=endpoints)
+    assert need.total == need.missing > 1_000_000
+    assert list(tmp_path.iterdir()) == hub.ranges == []
+
+    def stop(phase: Phase, done: int, total: int) -> None:
+        if done > need.total / 2:
+            raise Cancelled
+
+    with pytest.raises(Cancelled):
+        get(hub, tmp_path, run=Run(listener=stop))
+    left = measure(NAME, tmp_path, endpoints=endpoints)
+    assert (left.total, left.missing < need.missing) == (need.total, True)
+    assert get(hub, tmp_path).downloaded == left.missing
+    hub.silent = {"huggingface", "modelscope"}
+    with pytest.raises(FetchFailed, match=r"nobody says how large acestep-v15-base is; huggingface: .*; modelscope: "):
+        measure("acestep-v15-base", tmp_path, endpoints=endpoints)
 
 
 def test_a_disk_that_fills_up_meanwhile_is_named(

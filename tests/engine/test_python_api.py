@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 import subprocess
 import sys
@@ -20,6 +21,19 @@ def test_a_request_checks_itself_as_the_page_says() -> None:
     with pytest.raises(InvalidRequest) as caught:
         TextToMusic(caption="", seeds=(1,))
     assert (caught.value.field, caught.value.value) == ("caption", "")
+
+
+def test_every_name_in_the_words_exists() -> None:
+    words = (ROOT / "docs" / "python-api.md").read_text(encoding="utf-8").split("```")[-1]
+    modules = set(re.findall(r"\bstudio\.[a-z_.]+[a-z]", words))
+    code = "\n".join(path.read_text(encoding="utf-8") for path in sorted((ROOT / "studio").rglob("*.py")))
+    missing = [name for name in modules if not importlib.util.find_spec(name)]
+    missing += [name for name in re.findall(r"`([A-Z]\w+)[`(.]", words) if not re.search(rf"class {name}\b", code)]
+    missing += [
+        name for name in re.findall(r"`engine\.(\w+)", words) if not re.search(rf"def {name}\b|self\.{name}\b", code)
+    ]
+    assert missing == []
+    assert len(modules) >= 4
 
 
 @pytest.mark.slow

@@ -26,11 +26,6 @@ def test_the_two_commands_of_the_readme_are_in_the_makefile() -> None:
     assert {"run", "test", "check", "browser", "bench", "mini", "mini-eval", "migrate", "fmt", "clean"} <= set(targets)
 
 
-def test_every_make_command_of_the_readme_exists() -> None:
-    targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
-    assert {name for name in re.findall(r"`?make ([a-z-]+)", README)} <= targets
-
-
 def test_the_table_of_settings_lists_every_setting_with_its_default() -> None:
     rows = dict(re.findall(r"^\| `(STUDIO_\w+)` \|([^|]*)\|", README, re.MULTILINE))
     settings = Settings()

@@ -53,6 +53,7 @@ class Conductor:
         self.codes = False  # whether the checkpoint has an audio tokenizer
         self.limits: dict[str, object] = {}  # what the engine says of its tier
         self.load_failing: Exception | None = None
+        self.arrived = (0, 0)  # bytes, and bytes of all: what loading says before it waits for `go`
 
 
 class FakeAdapters:
@@ -149,6 +150,8 @@ def settings(tmp_path: Path) -> Settings:
         models_dir=tmp_path / "models",
         checkpoints_dir=tmp_path / "checkpoints",
         secret="only for tests",
+        huggingface_endpoint="http://127.0.0.1:9",  # nobody listens there
+        modelscope_endpoint="http://127.0.0.1:9",
     )
 
 
@@ -159,6 +162,8 @@ def studio(settings: Settings, conductor: Conductor, monkeypatch: pytest.MonkeyP
     def load(name: str, setup: Setup, given: Settings, run: Run) -> FakeEngine:
         if conductor.load_failing:
             raise conductor.load_failing
+        while not conductor.go.wait(0.02):
+            run.step(Phase.FETCHING, *conductor.arrived)
         return FakeEngine(conductor, replace(spec_for(given.models_dir / name), codes=conductor.codes))
 
     st.cache_resource.clear()

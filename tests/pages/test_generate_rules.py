@@ -86,3 +86,12 @@ def test_what_a_file_says_oddly_is_named(app: AppTest, ready: Studio) -> None:
     assert "Not understood, so left at its default: bpm: fast" in words
     assert "made with Think, which needs a language model" in words
     assert "It is a cover, which has a page of its own" in words
+
+
+def test_what_was_changed_in_a_closed_group_stands_below_it(app: AppTest, ready: Studio) -> None:
+    open_generate(app)
+    assert "Changed:" not in texts(app)
+    fill(app, shift=2.0, audio_format="flac", auto_score=True)
+    app.run()
+    told = [caption.value for caption in app.caption if caption.value.startswith("Changed:")]
+    assert told == ["Changed: Shift **2**, Audio Format **flac**", "Changed: Auto Score **yes**"]

@@ -30,7 +30,7 @@ def panel(view: DatasetView) -> None:
     """Draw the choice of a song, its sound and its values (D-20 to D-28)."""
     samples = view.dataset.samples
     if not samples:
-        st.info(_("There are no songs yet."))
+        st.info(_("There are no songs yet: scan a folder or upload some in step 1."))
         return
     place = min(int(st.session_state.get(_SAMPLE, 0)), len(samples) - 1)
     if len(samples) > 1:

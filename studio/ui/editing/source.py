@@ -11,7 +11,7 @@ from studio.errors import StudioError
 from studio.services.details import Check, LyricLine
 from studio.services.sources import SourceView
 from studio.services.uploads import KINDS
-from studio.ui import handoff, notices
+from studio.ui import drawings, handoff, notices
 from studio.ui.editing import choices
 from studio.ui.history.shelf import name_of
 from studio.ui.panels import sources
@@ -43,6 +43,7 @@ def panel(page: str, *, closed: bool = False) -> SourceView | None:
     view = look()
     live.panel(view, page, closed=closed)
     if view is None:
+        drawings.draw("no-source")
         st.info(_("There is no source yet: upload one, choose a take, or press Send To Src on a take."))
         return None
     words, clear = st.columns([4, 1], vertical_alignment="center")

@@ -2,16 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import streamlit as st
 
 from studio.services.views import ModelView, StatusView
 from studio.ui import fields
 from studio.ui.fields import FIELDS, key
 from studio.ui.panels.choices import checkbox, slider, why_no_lm
-from studio.ui.text import _
+from studio.ui.text import _, plain
 
 _TURBO_SHIFTS = (1.0, 2.0, 3.0)
 _SAMPLE = "0.97, 0.76, 0.615, 0.5, 0.395, 0.28, 0.18, 0.085, 0"
+
+
+_DIFFUSION = (
+    *("inference_steps", "shift", "infer_method", "timesteps", "guidance_scale", "use_adg", "cfg_interval_start"),
+    *("cfg_interval_end", "use_random_seed", "audio_format"),
+)
+_PLANNING = (
+    *("lm_temperature", "lm_cfg_scale", "lm_top_k", "lm_top_p", "use_cot_metas", "use_cot_language"),
+    *("lm_negative_prompt", "constrained_decoding_debug"),
+)
+_RESULT = (
+    *("audio_cover_strength", "auto_score", "score_scale", "auto_lrc", "lm_batch_chunk_size", "enable_normalization"),
+    *("normalization_db", "latent_shift", "latent_rescale"),
+)
 
 
 def panel(model: ModelView | None, status: StatusView, *, unused: str = "") -> None:
@@ -19,10 +35,27 @@ def panel(model: ModelView | None, status: StatusView, *, unused: str = "") -> N
     with st.expander(_("Advanced Settings")):
         _diffusion(model)
         _seeds_and_format()
+    _changed(_DIFFUSION, model)
     with st.expander(_("Language Model Settings")):
         _language_model(status, unused)
+    _changed(_PLANNING, model)
     with st.expander(_("Generation Options")):
         _options(status, unused)
+    _changed(_RESULT, model)
+
+
+def _changed(names: Sequence[str], model: ModelView | None) -> None:
+    """Name under a group what is not at its default in it, so that nobody has to open it to know."""
+    told = [name for name in names if fields.guided(model) or not FIELDS[name].guided]
+    values = {name: st.session_state[key(name)] for name in told}
+    words = [
+        f"{_(FIELDS[name].label)} **{plain(fields.show(name, value))}**"
+        for name, value in values.items()
+        if value != fields.default(name, model)
+    ]
+    with st.container():  # a word that comes or goes here must not move, and so close, the panels below
+        if words:
+            st.caption(_("Changed: {settings}").format(settings=", ".join(words)))
 
 
 def _diffusion(model: ModelView | None) -> None:

@@ -14,7 +14,8 @@ from studio.errors import StudioError
 from studio.i18n import LANGUAGES
 from studio.services.views import LmView, ModelView, StatusView, WorkerState
 from studio.ui import jobs, notices
-from studio.ui.panels import devices, hardware, loaded, lora
+from studio.ui.panels import devices, download, hardware, loaded, lora
+from studio.ui.panels.download import OPEN
 from studio.ui.runtime import settings, studio
 from studio.ui.shell import word
 from studio.ui.text import _, language, plain, speak
@@ -28,7 +29,9 @@ _PLACE = "service"  # where errors stand
 
 def panel(status: StatusView) -> DeltaGenerator:
     """Draw the panel, open until a model is ready; return the place beside the status where progress belongs."""
-    with st.expander(_("Service Configuration"), expanded=not status.ready, icon=":material/tune:"):
+    with st.expander(
+        _("Service Configuration"), expanded=not status.ready or OPEN in st.session_state, icon=":material/tune:"
+    ):
         models = _models()
         _seed(models, status)
         _language()
@@ -107,6 +110,8 @@ def _model_row(models: Mapping[str, ModelView], status: StatusView) -> None:
         _("Refresh"), key="service.refresh", icon=":material/refresh:", on_click=_found.clear, width="stretch"
     )
     other = models.get(st.session_state["service.model"])
+    if other is not None and not other.here:
+        download.offer(other.name)
     if other is not None and status.model is not None and other.name != status.model.name:
         st.caption(
             _(
@@ -153,6 +158,9 @@ def _lm_row() -> None:
         disabled=not names,
         persist_state="session",
     )
+    wanted = names.get(st.session_state["service.lm"] or "")
+    if wanted is not None and not wanted.here and st.session_state["service.init_lm"]:
+        download.offer(wanted.name)
     _warn_of_size(st.session_state["service.lm"])
 
 
@@ -312,6 +320,7 @@ def setup() -> Setup:
 def initialize() -> None:
     """Submit the job; a callback, so the page is drawn with the job in it."""
     notices.forget(_PLACE)
+    st.session_state.pop(OPEN, None)
     try:
         job_id = studio().generation.initialize(
             str(st.session_state["service.model"]),

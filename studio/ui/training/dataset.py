@@ -8,7 +8,7 @@ import streamlit as st
 
 from studio.errors import StudioError
 from studio.services.training.tensors import TensorsView
-from studio.ui import notices
+from studio.ui import drawings, notices
 from studio.ui.runtime import studio
 from studio.ui.text import _, plain, plural, seconds
 from studio.ui.training.form import key
@@ -30,7 +30,14 @@ def panel() -> TensorsView | None:
     notices.kept(_PLACE)
     found = cast(TensorsView | None, st.session_state.get(_LOADED))
     if found is None:
-        st.caption(_("No dataset is loaded."))
+        drawings.draw("no-training")
+        st.info(
+            _(
+                "No dataset is loaded. Preprocess songs on the Dataset page, then name the folder of their tensors "
+                "above and press Load Dataset."
+            )
+        )
+        st.page_link("pages/dataset.py", label=_("Dataset"), icon=":material/library_music:")
         return None
     words = [
         f"**{plain(found.name)}**",
