@@ -14,6 +14,7 @@ from studio.services.adapters import Adapters
 from studio.services.datasets import Datasets
 from studio.services.examples import Examples
 from studio.services.generation import Generation
+from studio.services.known_adapters import KnownAdapters
 from studio.services.library import Library
 from studio.services.library.download import Archives
 from studio.services.media import Media, Signer, signing_secret
@@ -64,9 +65,10 @@ class Studio:
         self.generation = Generation(
             database, queue, self._models, self.uploads, user_id=user_id, wake=self._wake, clock=clock
         )
-        self.adapters = Adapters(database, queue, self._models, user_id=user_id, wake=self._wake)
+        known = KnownAdapters(database, settings.training_roots, user_id=user_id, clock=clock)
+        self.adapters = Adapters(database, queue, self._models, known, user_id=user_id, wake=self._wake)
         self.training = Trainings(
-            database, queue, self._models, settings, user_id=user_id, wake=self._wake, clock=clock
+            database, queue, self._models, settings, known, user_id=user_id, wake=self._wake, clock=clock
         )
         self.preflight = Preflight(database, self._models)
         self.results = Results(database, self.generation, user_id=user_id)

@@ -9,6 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session, joinedload
 from sqlalchemy.orm.interfaces import ORMOption
 
+from studio.engine.lora.wanted import AdapterSet, adapter_set_from
 from studio.jobs.spec import JobKind
 from studio.services.views import BatchView, TakeView
 from studio.storage.models import Batch, Entry, Job, Take
@@ -40,6 +41,7 @@ def batch_view(batch: Batch) -> BatchView:
         form=batch.form,
         created_at=batch.created_at,
         takes=tuple(take for take in takes if take.deleted_at is None),
+        adapters=_adapters(job, takes),
     )
 
 
@@ -69,6 +71,14 @@ def take_view(take: Take) -> TakeView:
         collections=tuple(place.collection_id for place in entry.places),
         deleted_at=entry.deleted_at,
     )
+
+
+def _adapters(job: Job, takes: Sequence[TakeView]) -> AdapterSet | None:
+    """A job of an earlier version names none, but its takes do."""
+    if job.kind != JobKind.GENERATE:
+        return None
+    told = job.requested if "adapters" in job.requested or not takes else takes[0].effective
+    return adapter_set_from(told)
 
 
 def _maker(batch: Batch) -> Job:

@@ -17,10 +17,12 @@ from studio.engine.lora.formats import AdapterInfo
 from studio.engine.lora.layout import checkpoint_at, export, holds_run
 from studio.engine.setup import Attention, Quantization, Setup
 from studio.errors import InvalidRequest, ModelNotReady, NotFound, StudioError
+from studio.jobs import registering
 from studio.jobs.loading import setup_of
 from studio.jobs.queue import Queue
 from studio.jobs.spec import Initialize, JobKind, Train
 from studio.jobs.training.log import EVENTS, WORDS
+from studio.services.known_adapters import KnownAdapters
 from studio.services.models import Models
 from studio.services.training.looking import Looking
 from studio.services.training.outlook import channels_of, outlook
@@ -44,6 +46,7 @@ class Trainings:
         queue: Queue,
         models: Models,
         settings: Settings,
+        known: KnownAdapters,
         *,
         user_id: str,
         wake: Callable[[], None],
@@ -53,6 +56,7 @@ class Trainings:
         self._queue = queue
         self._models = models
         self._settings = settings
+        self._known = known
         self._user_id = user_id
         self._wake = wake
         self._clock = clock
@@ -132,12 +136,14 @@ class Trainings:
     def export(self, out: str, target: str, *, checkpoint: str = "", replace: bool = False) -> AdapterInfo:
         """Copy the adapter trained in `out` to `target`: the final one, else the newest checkpoint's, or a named one's.
 
-        Raises NotFound when nothing is trained there, InvalidRequest for a target outside of the roots and for one
-        that exists, unless it holds an adapter and `replace` is set.
+        It is entered among the known adapters. Raises NotFound when nothing is trained there, InvalidRequest for a
+        target outside of the roots and for one that exists, unless it holds an adapter and `replace` is set.
         """
-        return export(
-            self._place(out, "out"), self._place(target, "export_path"), checkpoint=checkpoint, replace=replace
-        )
+        folder = self._place(out, "out")
+        info = export(folder, self._place(target, "export_path"), checkpoint=checkpoint, replace=replace)
+        run = self._looking.of_folder(folder, self._user_id)
+        self._known.enter(registering.read(info), None if run is None else registering.origin_of(run))
+        return info
 
     def exported(self, target: str) -> bool:
         """Return whether there is something at an export path already; raises InvalidRequest for one outside."""
