@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import uuid
 from datetime import datetime
-from enum import StrEnum
 from typing import ClassVar
 
-from sqlalchemy import JSON, BigInteger, Enum, ForeignKey, Index, LargeBinary, MetaData, String, Text, UniqueConstraint
+from sqlalchemy import JSON, BigInteger, ForeignKey, Index, LargeBinary, MetaData, String, Text, UniqueConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
-from studio.storage.states import JobState, Role, TrainingState, WorkerState
+from studio.storage.states import JobState, Role, TrainingState, WorkerState, word
 from studio.storage.times import UtcDateTime
 
 # Alembic can alter a constraint only by name, and SQLite gives none of its own.
@@ -30,11 +29,6 @@ Facts = dict[str, object]  # a JSON object
 def new_id() -> str:
     """Return a fresh id for a row."""
     return uuid.uuid4().hex
-
-
-def _word(kind: type[StrEnum]) -> Enum:
-    """Store a StrEnum by value in a plain VARCHAR, so a new member needs no DDL."""
-    return Enum(kind, native_enum=False, length=16, values_callable=lambda words: [word.value for word in words])
 
 
 class Base(DeclarativeBase):
@@ -174,7 +168,7 @@ class Origin(Base):
     take_id: Mapped[str | None] = mapped_column(ForeignKey("takes.id"))  # when it holds for one take of the batch only
     parent_id: Mapped[str | None] = mapped_column(ForeignKey("takes.id"), index=True)
     name: Mapped[str] = mapped_column(String(255), default="")  # of what is no take, or is one no more
-    role: Mapped[Role] = mapped_column(_word(Role))
+    role: Mapped[Role] = mapped_column(word(Role))
     created_at: Mapped[datetime]
 
 
@@ -318,7 +312,7 @@ class Job(Base):
     kind: Mapped[str] = mapped_column(String(16))
     requested: Mapped[Facts]  # the payload, see studio.jobs.spec
     effective: Mapped[Facts | None]  # what was really used, once done
-    state: Mapped[JobState] = mapped_column(_word(JobState))
+    state: Mapped[JobState] = mapped_column(word(JobState))
     phase: Mapped[str] = mapped_column(String(16), default="")
     step: Mapped[int] = mapped_column(default=0)
     total: Mapped[int] = mapped_column(default=0)
@@ -346,7 +340,7 @@ class Worker(Base):
     host: Mapped[str] = mapped_column(String(255))
     pid: Mapped[int]
     birthmark: Mapped[str] = mapped_column(String(32))  # tells a process from a later one with the same pid
-    state: Mapped[WorkerState] = mapped_column(_word(WorkerState))
+    state: Mapped[WorkerState] = mapped_column(word(WorkerState))
     model: Mapped[str] = mapped_column(String(255), default="")
     family: Mapped[str] = mapped_column(String(16), default="")
     defaults: Mapped[Facts] = mapped_column(default=dict)  # of the model: steps, max_steps, shift, duration
@@ -367,7 +361,7 @@ class Training(Base):
     id: Mapped[str] = mapped_column(String(32), primary_key=True, default=new_id)
     user_id: Mapped[str] = mapped_column(ForeignKey("users.id"))
     job_id: Mapped[str | None] = mapped_column(ForeignKey("jobs.id"))
-    state: Mapped[TrainingState] = mapped_column(_word(TrainingState))
+    state: Mapped[TrainingState] = mapped_column(word(TrainingState))
     model: Mapped[str] = mapped_column(String(255))
     device: Mapped[str] = mapped_column(String(64), default="")
     tensors: Mapped[str] = mapped_column(Text)  # folder

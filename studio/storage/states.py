@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+from sqlalchemy import Enum
+
 
 class JobState(StrEnum):
     """The life of a job."""
@@ -44,3 +46,8 @@ class Role(StrEnum):
     CODES = "codes"  # its 5 Hz codes were followed
     ADAPTER = "adapter"  # a LoRA was in use; it is no take, so it only has a name
     SETTINGS = "settings"  # its settings were copied into the form
+
+
+def word(kind: type[StrEnum]) -> Enum:
+    """Store a StrEnum by value in a plain VARCHAR, so a new member needs no DDL."""
+    return Enum(kind, native_enum=False, length=16, values_callable=lambda words: [one.value for one in words])

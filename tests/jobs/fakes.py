@@ -41,14 +41,15 @@ def spec(name: str = "fake") -> ModelSpec:
 
 
 class FakeAdapters:
-    """Remembers what was worn; an adapter at a path that isn't there fails, as a real one does."""
+    """Remembers what was worn; one that isn't on the model and whose folder is gone fails, as a real one does."""
 
     def __init__(self) -> None:
         self.worn: list[AdapterSet] = []
 
     def wear(self, wanted: AdapterSet) -> None:
+        there = self.worn[-1].adapters if self.worn else ()
         for one in wanted.adapters:
-            if not Path(one.path).exists():
+            if one.sha256 not in [held.sha256 for held in there] and not Path(one.path).exists():
                 raise NotFound(f"there is no adapter at {one.path}")
         self.worn.append(wanted)
 
