@@ -146,8 +146,10 @@ def _do(work: Callable[[], str]) -> None:
 
 
 def _load(beside: bool = False) -> None:
-    path, scale = str(st.session_state[PATH]), float(st.session_state[_key("scale")])
-    _do(lambda: studio().adapters.load(path, 1.0 if beside else scale, beside=beside))
+    """What takes the place of one adapter, or comes first, is as strong as the slider says; else as trained."""
+    path, alone = str(st.session_state[PATH]), len(st.session_state[_SEEN].adapters) < 2 and not beside
+    scale = float(st.session_state[_key("scale")]) if alone else 1.0
+    _do(lambda: studio().adapters.load(path, scale, beside=beside))
 
 
 def _unload(name: str = "") -> None:
