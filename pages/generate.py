@@ -3,7 +3,7 @@
 import streamlit as st
 
 from studio.services.limits import limits_of
-from studio.ui import fields, first_song, jobs, shell
+from studio.ui import fields, first_song, jobs, reuse, shell
 from studio.ui.panels import advanced, facts, made, service, simple, sources, start, words, writing
 from studio.ui.text import _
 
@@ -17,6 +17,7 @@ writing.receive()
 fields.seed(model, limits)
 with st.container():  # a word that comes or goes here must not move, and so close, the panels below
     start.adjusted()
+    reuse.said()
     writing.said()
 
 left, right = st.columns([3, 2], gap="large")

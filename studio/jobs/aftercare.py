@@ -18,6 +18,7 @@ from studio.engine.audio.io import read_audio, write_audio
 from studio.engine.audio.likeness import Likeness, likeness
 from studio.engine.audio.measure import measure
 from studio.engine.environment import MODEL_SUM, changes, environment_of, weights_sum
+from studio.engine.lora.wanted import AdapterSet, adapter_set_from
 from studio.engine.requests import INSTRUMENTAL, AudioFormat
 from studio.engine.results import Take
 from studio.engine.run import Phase, Run
@@ -73,11 +74,11 @@ class Aftercare:
 
         Raises NotFound for a take without lyrics or whose tensors are gone, CheckpointError.
         """
-        take, batch = self._find(payload.take_id)
+        take, model, adapters = made_with(self.database, payload.take_id)
         path = self.artifacts.path(trace_key(take.key))
         if not path.is_file():
             raise NotFound(why_untimed(take.effective))
-        engine = self.resident.require(batch.model, run)
+        engine = self.resident.dressed(model, adapters, run)
         run.step(Phase.READING, 0, 1)
         start = perf_counter()
         from studio.engine.score.trace import load_trace  # needs torch, which is loaded by now
@@ -138,13 +139,6 @@ class Aftercare:
     def _dirs(self) -> tuple[Path, Path]:
         return (self.settings.models_dir, self.settings.checkpoints_dir)
 
-    def _find(self, take_id: str) -> tuple[models.Take, models.Batch]:
-        with self.database.read() as session:
-            take = session.get(models.Take, take_id)
-            if take is None:
-                raise NotFound(f"there is no take {take_id!r}")
-            return take, take.batch
-
     def _made(self, batch_id: str) -> tuple[Generate, list[models.Take]]:
         """Return what a batch's own job asked for, and its takes in order."""
         with self.database.read() as session:
@@ -175,6 +169,16 @@ class Aftercare:
             changes={"known": bool(known), "changes": changes(known, {name: now.get(name) for name in known})},
             created_at=self.clock(),
         )
+
+
+def made_with(database: Database, take_id: str) -> tuple[models.Take, str, AdapterSet]:
+    """Return a stored take, the checkpoint that made it and the adapters on it then; raises NotFound."""
+    with database.read() as session:
+        take = session.get(models.Take, take_id)
+        if take is None:
+            raise NotFound(f"there is no take {take_id!r}")
+        asked = next((job.requested for job in take.batch.jobs if job.kind == JobKind.GENERATE), {})
+        return take, take.batch.model, adapter_set_from(asked)
 
 
 def trace_key(key: str) -> str:

@@ -111,7 +111,7 @@ class Handlers:
 
     def _settle(self, payload: Initialize | Adapt, lease: Lease, run: Run) -> None:
         if isinstance(payload, Adapt):
-            status = dict(self._resident.adapt(payload, run).status())
+            status = dict(self._resident.adapt(payload.model, payload.adapters, run).status())
         else:
             engine = self._resident.load(payload.model, payload.setup, run)
             self._lm.settle(payload.init_llm, payload.lm, run)

@@ -33,12 +33,12 @@ class Making:
 
     def make(self, payload: Generate, run: Run) -> list[Take]:
         """Return the finished takes of a request, none of them silent."""
-        engine = self._resident.require(payload.model, run)
+        engine = self._resident.dressed(payload.model, payload.adapters, run)
         check_rate(payload.audio_format, engine.spec.sound.sample_rate)
         takes = self._takes(engine, payload, run)
         for take in takes:
             _refuse_silence(take)
-        return takes
+        return [replace(take, requested={**take.requested, **payload.adapters.told()}) for take in takes]
 
     def scored(self, payload: Generate, takes: list[Take], run: Run) -> tuple[list[Take], list[Facts | None]]:
         """Score takes when that was asked for; one that can't be scored says why and fails nothing."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Protocol
@@ -10,6 +10,7 @@ from typing import Protocol
 from studio.config import Settings
 from studio.engine.dataset.preparation import Preparation, Prepared, Progress
 from studio.engine.dataset.samples import Dataset
+from studio.engine.lora.wanted import AdapterSet
 from studio.engine.model_spec import ModelSpec
 from studio.engine.requests import Request
 from studio.engine.results import Take
@@ -21,35 +22,13 @@ from studio.jobs.fetching import fetch_missing
 from studio.jobs.loading import setup_of
 from studio.jobs.outcome import outcome
 from studio.jobs.presence import Presence
-from studio.jobs.spec import Adapt, AdaptAction
-
-
-class NamedAdapter(Protocol):
-    """One adapter on a model."""
-
-    @property
-    def name(self) -> str:
-        """What it is called while it is loaded."""
 
 
 class LoadedAdapters(Protocol):
     """What the worker needs of an engine's adapters, see studio.engine.lora.adapters.Adapters."""
 
-    @property
-    def loaded(self) -> Sequence[NamedAdapter]:
-        """The adapters on the model."""
-
-    def load(self, path: str, name: str = "", scale: float = 1.0) -> NamedAdapter:
-        """Put an adapter on the model."""
-
-    def set_scale(self, name: str, scale: float) -> None:
-        """Set how strong it is."""
-
-    def use(self, on: bool) -> None:
-        """Switch all on or off."""
-
-    def unload_all(self) -> None:
-        """Take every one off."""
+    def wear(self, wanted: AdapterSet) -> object:
+        """Have exactly these adapters on the model."""
 
 
 class MusicEngine(Protocol):
@@ -109,6 +88,7 @@ class Resident:
         self._factory = factory
         self._engine: MusicEngine | None = None
         self._setup: Setup | None = None  # what the engine was loaded with
+        self._adapters = AdapterSet()  # what was put on the engine; a job may wear others meanwhile
 
     @property
     def named(self) -> str:
@@ -125,6 +105,11 @@ class Resident:
         """What the engine was loaded with, JSON-ready."""
         return None if self._setup is None else asdict(self._setup)
 
+    @property
+    def adapters(self) -> AdapterSet:
+        """The adapters that somebody put on the engine and that it tells of; the job at work may have others."""
+        return self._adapters
+
     def require(self, model: str, run: Run) -> MusicEngine:
         """Return the engine of `model`, loading it when another or none is in memory."""
         if self._engine is not None and self._engine.spec.name == model:
@@ -140,14 +125,23 @@ class Resident:
         self._presence.loading(model)
         self._setup = setup or setup_of(self._settings)
         engine = self._try(model, self._setup, run)
-        self._presence.ready(engine.spec, engine.device, engine.dtype, engine.status())
+        self._tell(engine)
         return engine
 
-    def adapt(self, wanted: Adapt, run: Run) -> MusicEngine:
-        """Change the adapter of the model and tell so; raises what the engine's adapters raise."""
-        engine = self.require(wanted.model, run)
-        _adapt(engine.adapters, wanted)
-        self._presence.ready(engine.spec, engine.device, engine.dtype, engine.status())
+    def dressed(self, model: str, adapters: AdapterSet, run: Run) -> MusicEngine:
+        """Return the engine of `model` with exactly these adapters, for one job; nobody is told.
+
+        The model isn't loaded again for them. Raises what `Adapters.wear` raises.
+        """
+        engine = self.require(model, run)
+        engine.adapters.wear(adapters)
+        return engine
+
+    def adapt(self, model: str, adapters: AdapterSet, run: Run) -> MusicEngine:
+        """Put adapters on the model in place of those there are, and tell so; raises what `Adapters.wear` raises."""
+        engine = self.dressed(model, adapters, run)
+        self._adapters = adapters
+        self._tell(engine)
         return engine
 
     def unload(self) -> None:
@@ -155,6 +149,11 @@ class Resident:
         if self._engine is not None:
             self._engine.unload()
             self._engine = None
+            self._adapters = AdapterSet()
+
+    def _tell(self, engine: MusicEngine) -> None:
+        loaded = {**engine.status(), **self._adapters.as_row()}
+        self._presence.ready(engine.spec, engine.device, engine.dtype, loaded)
 
     def _try(self, model: str, setup: Setup, run: Run) -> MusicEngine:
         loaded: list[MusicEngine] = []
@@ -171,17 +170,3 @@ class Resident:
             self._presence.empty()
         else:
             self._presence.failed(model, str(error))
-
-
-def _adapt(adapters: LoadedAdapters, wanted: Adapt) -> None:
-    """The page knows one adapter at a time; another takes its place."""
-    if wanted.action is AdaptAction.LOAD:
-        adapters.unload_all()
-        adapters.load(wanted.path, scale=wanted.scale)
-    elif wanted.action is AdaptAction.UNLOAD:
-        adapters.unload_all()
-    elif wanted.action is AdaptAction.USE:
-        adapters.use(wanted.on)
-    else:
-        for adapter in adapters.loaded:
-            adapters.set_scale(adapter.name, wanted.scale)

@@ -11,11 +11,12 @@ from functools import partial
 from pathlib import Path
 from time import perf_counter
 
+from studio.engine.lora.wanted import AdapterSet
 from studio.engine.results import Take
 from studio.engine.run import Phase, Run
 from studio.engine.score.results import LyricScores
 from studio.errors import BackendError, CheckpointError, InvalidRequest, ModelNotReady, NotFound
-from studio.jobs.aftercare import remembered, trace_key, why_untimed
+from studio.jobs.aftercare import made_with, remembered, trace_key, why_untimed
 from studio.jobs.lease import Lease
 from studio.jobs.resident import Resident
 from studio.jobs.resident_lm import LanguageWriter, ResidentLm
@@ -54,11 +55,11 @@ class Scoring:
     def stored(self, payload: ScoreTake, lease: Lease, run: Run) -> None:
         """Store the score of a take in place of an earlier one; raises NotFound for one that is gone, as `made` does.
 
-        The lyrics' part is the work of the checkpoint that made the take, so that one is loaded.
+        The lyrics' part is the work of the checkpoint that made the take, so that one is loaded, with its adapters.
         """
-        take, model = self._find(payload.take_id)
+        take, model, adapters = made_with(self.database, payload.take_id)
         path = self.artifacts.path(trace_key(take.key))
-        listen = partial(self._listen, take, model, path, run) if path.is_file() else None
+        listen = partial(self._listen, take, path, (model, adapters), run) if path.is_file() else None
         reader = self._reader(payload.lm, run)
         found = judge(take.requested, take.effective, payload.sensitivity, reader, listen, run)
         found["take_id"] = take.id
@@ -69,18 +70,11 @@ class Scoring:
     def _reader(self, lm: LanguageModel | None, run: Run) -> Reader | None:
         return None if lm is None else partial(self.lm.require, lm, run)
 
-    def _listen(self, take: models.Take, model: str, path: Path, run: Run) -> LyricScores:
-        engine = self.resident.require(model, run)
+    def _listen(self, take: models.Take, path: Path, maker: tuple[str, AdapterSet], run: Run) -> LyricScores:
+        engine = self.resident.dressed(*maker, run)
         from studio.engine.score.trace import load_trace  # needs torch, which is loaded by now
 
         return engine.score_lyrics(remembered(take, load_trace(path, engine.device)))
-
-    def _find(self, take_id: str) -> tuple[models.Take, str]:
-        with self.database.read() as session:
-            take = session.get(models.Take, take_id)
-            if take is None:
-                raise NotFound(f"there is no take {take_id!r}")
-            return take, take.batch.model
 
 
 def judge(

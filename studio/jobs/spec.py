@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import ClassVar, NotRequired, TypedDict, cast
@@ -12,6 +12,7 @@ from studio.engine.dataset.labelling import Labelling, Skip
 from studio.engine.dataset.preparation import Crop, Preparation
 from studio.engine.lm.quality import check_sensitivity
 from studio.engine.lm.snapshot import Ask, AskKind, ask_from, ask_settings, kind_of
+from studio.engine.lora.wanted import AdapterSet, adapter_set_from
 from studio.engine.requests import AudioFormat, Request
 from studio.engine.setup import Setup, setup_from
 from studio.engine.snapshot import request_from, settings_of
@@ -68,6 +69,7 @@ class Generate:
     thinking: Thinking | None = None  # None: for tasks the language model has no part in
     lm: LanguageModel | None = None  # None: it isn't loaded, and nothing of `thinking` happens
     score: float | None = None  # sensitivity of the score every take gets (Auto Score); None: none
+    adapters: AdapterSet = field(default_factory=AdapterSet)  # that it is made with, whatever is loaded by then
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,26 +84,14 @@ class Initialize:
     lm: LanguageModel | None = None  # which one, with init_llm
 
 
-class AdaptAction(StrEnum):
-    """What is done with the adapter of the loaded model."""
-
-    LOAD = "load"  # in place of the one there is
-    UNLOAD = "unload"
-    USE = "use"  # switch it on or off
-    SCALE = "scale"
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Adapt:
-    """Load, weigh, switch or remove the LoRA adapter of the loaded model."""
+    """Have these adapters on the loaded model from now on, in place of those there are."""
 
     kind: ClassVar[JobKind] = JobKind.ADAPT
 
     model: str
-    action: AdaptAction
-    path: str = ""  # for load
-    scale: float = 1.0  # for load and scale
-    on: bool = True  # for use
+    adapters: AdapterSet
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -260,7 +250,9 @@ def pack(payload: Payload) -> Facts:
     """Return the JSON to store for `payload`."""
     if isinstance(payload, Prepare):
         return {**asdict(payload), "folder": str(payload.folder)}
-    if isinstance(payload, Adapt | Measure | TimeLyrics | ScoreTake | Replay | Train | Label | Listen):
+    if isinstance(payload, Adapt):
+        return {"model": payload.model, **payload.adapters.as_row()}
+    if isinstance(payload, Measure | TimeLyrics | ScoreTake | Replay | Train | Label | Listen):
         return asdict(payload)
     if isinstance(payload, Mix):
         parts = [{**asdict(part), "path": str(part.path)} for part in payload.parts]
@@ -280,6 +272,7 @@ def pack(payload: Payload) -> Facts:
         "thinking": None if payload.thinking is None else thinking_settings(payload.thinking),
         "lm": lm,
         "score": payload.score,
+        **payload.adapters.as_row(),
     }
 
 
@@ -289,8 +282,8 @@ def unpack(kind: str, facts: Facts) -> Payload:
         return _ABOUT_TAKES[JobKind(kind)](facts)
     readers: Mapping[str, Callable[[_Stored], Payload]] = {
         JobKind.INITIALIZE: _initialize,
-        JobKind.GENERATE: _generate,
-        JobKind.ADAPT: lambda stored: _adapt(facts),
+        JobKind.GENERATE: lambda stored: _generate(stored, adapter_set_from(facts)),
+        JobKind.ADAPT: lambda stored: _adapt(stored["model"], facts),
         JobKind.MIX: lambda stored: _mix(facts),
         JobKind.TRAIN: lambda stored: Train(training_id=str(facts["training_id"]), model=str(facts.get("model", ""))),
         JobKind.LABEL: lambda stored: _label(facts),
@@ -317,9 +310,10 @@ def _initialize(stored: _Stored) -> Initialize:
     )
 
 
-def _adapt(facts: Facts) -> Adapt:
-    values = {**facts, "action": AdaptAction(str(facts["action"]))}
-    return Adapt(**values)  # type: ignore[arg-type]  # written by this class, so of its kinds
+def _adapt(model: str, facts: Facts) -> Adapt:
+    if "adapters" not in facts:  # written before a job named all of them
+        raise StudioError("this version of the studio can't do this change of the adapter; ask for it again")
+    return Adapt(model=model, adapters=adapter_set_from(facts))
 
 
 def _mix(facts: Facts) -> Mix:
@@ -354,7 +348,7 @@ def _prepare(facts: Facts) -> Prepare:
     )
 
 
-def _generate(stored: _Stored) -> Generate:
+def _generate(stored: _Stored, adapters: AdapterSet) -> Generate:
     thinking = stored.get("thinking")
     return Generate(
         model=stored["model"],
@@ -363,6 +357,7 @@ def _generate(stored: _Stored) -> Generate:
         thinking=None if thinking is None else thinking_from(thinking),
         lm=_lm(stored),
         score=stored.get("score"),
+        adapters=adapters,
     )
 
 

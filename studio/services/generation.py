@@ -96,6 +96,7 @@ class Generation:
                 thinking=thinking if isinstance(request, TextToMusic) else None,
                 lm=lm,
                 score=score,
+                adapters=self._models.adapters(),
             )
             job_id = self._queue.submit(
                 session, payload, user_id=self._principal.user_id, batch_id=batch.id, priority=priority

@@ -5,19 +5,23 @@ from __future__ import annotations
 from pathlib import Path
 from typing import cast
 
+from sqlalchemy import select
+
 from studio.config import Settings
 from studio.engine.checkpoint import find_checkpoints
 from studio.engine.lm.checkpoint import find_lms
+from studio.engine.lora.wanted import AdapterSet, adapter_set_from
 from studio.engine.memory import FULL_WIDTH
 from studio.engine.model_spec import DEFAULT_DURATION, FAMILIES, Family, ModelSpec, read_json
 from studio.engine.space import free_space
 from studio.errors import ModelNotReady, NotFound
 from studio.jobs.fetching import endpoints
 from studio.jobs.presence import LM, best_worker
-from studio.jobs.spec import LanguageModel, language_model_from
+from studio.jobs.spec import JobKind, LanguageModel, language_model_from
 from studio.services.views import DownloadView, LmStatusView, LmView, ModelView, StatusView, WorkerState
 from studio.storage.database import Database
-from studio.storage.models import Worker
+from studio.storage.models import Job, Worker
+from studio.storage.states import JobState
 from studio.storage.times import Clock
 
 _WHY_NOT = {
@@ -120,6 +124,17 @@ class Models:
         if status.model is None:
             raise ModelNotReady(_WHY_NOT[status.state].format(error=status.error))
         return status.model
+
+    def adapters(self) -> AdapterSet:
+        """Return the adapters that are on the model once every change that waits is made."""
+        changes = select(Job).where(
+            Job.kind.in_((JobKind.ADAPT, JobKind.INITIALIZE)), Job.state.in_((JobState.QUEUED, JobState.RUNNING))
+        )
+        with self._database.read() as session:
+            last = session.scalars(changes.order_by(Job.created_at.desc(), Job.id.desc()).limit(1)).first()
+        if last is None:
+            return adapter_set_from(self.status().loaded)
+        return adapter_set_from(last.requested)  # a model that is loaded has none, and its job names none
 
 
 def _width(path: Path) -> int:

@@ -13,6 +13,7 @@ from studio.services.adapters import Adapters
 from studio.services.datasets import Datasets
 from studio.services.examples import Examples
 from studio.services.generation import Generation
+from studio.services.known_adapters import KnownAdapters
 from studio.services.library import Library
 from studio.services.library.download import Archives
 from studio.services.media import Media
@@ -63,8 +64,11 @@ class Studio:
         self.generation = Generation(
             database, queue, self._models, self.uploads, principal=principal, wake=wake, clock=clock
         )
-        self.adapters = Adapters(database, queue, self._models, user_id=user_id, wake=wake)
-        self.training = Trainings(database, queue, self._models, settings, principal=principal, wake=wake, clock=clock)
+        known = KnownAdapters(database, settings.training_roots, user_id=user_id, clock=clock)
+        self.adapters = Adapters(database, queue, self._models, known, user_id=user_id, wake=wake)
+        self.training = Trainings(
+            database, queue, self._models, settings, known, principal=principal, wake=wake, clock=clock
+        )
         self.operations = Operations(database, queue, principal, lease_seconds=settings.lease_seconds, clock=clock)
         self.preflight = Preflight(database, self._models)
         self.results = Results(database, self.generation, user_id=user_id)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from studio.engine.lora.wanted import AdapterSet
 from studio.jobs.spec import BACKGROUND
 from studio.storage.states import JobState, Visibility, WorkerState
 
@@ -169,3 +170,4 @@ class BatchView:
     form: Mapping[str, object]  # the form exactly as submitted; Apply restores it
     created_at: datetime
     takes: tuple[TakeView, ...]  # those that are not in the trash
+    adapters: AdapterSet | None = None  # that it is made with; None where no model has a part in it

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import uuid
 from datetime import datetime
-from enum import StrEnum
 from typing import ClassVar
 
-from sqlalchemy import JSON, BigInteger, Enum, ForeignKey, Index, LargeBinary, MetaData, String, Text, UniqueConstraint
+from sqlalchemy import JSON, BigInteger, ForeignKey, Index, LargeBinary, MetaData, String, Text, UniqueConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
-from studio.storage.states import JobState, Role, TrainingState, Visibility, WorkerState
+from studio.storage.states import JobState, Role, TrainingState, Visibility, WorkerState, word
 from studio.storage.times import UtcDateTime
 
 # Alembic can alter a constraint only by name, and SQLite gives none of its own.
@@ -30,11 +29,6 @@ Facts = dict[str, object]  # a JSON object
 def new_id() -> str:
     """Return a fresh id for a row."""
     return uuid.uuid4().hex
-
-
-def word(kind: type[StrEnum], length: int = 16) -> Enum:
-    """Store a StrEnum by value in a plain VARCHAR, so a new member needs no DDL."""
-    return Enum(kind, native_enum=False, length=length, values_callable=lambda words: [word.value for word in words])
 
 
 class Base(DeclarativeBase):
@@ -389,3 +383,23 @@ class Training(Base):
     created_at: Mapped[datetime]
     started_at: Mapped[datetime | None]
     ended_at: Mapped[datetime | None]
+
+
+class Adapter(Base):
+    """An adapter the studio has seen: a folder, what lies in it and what it was made from."""
+
+    __tablename__ = "adapters"
+    __table_args__ = (UniqueConstraint("user_id", "path"),)
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True, default=new_id)
+    user_id: Mapped[str] = mapped_column(ForeignKey("users.id"))
+    name: Mapped[str] = mapped_column(String(255))
+    path: Mapped[str] = mapped_column(Text)  # folder
+    sha256: Mapped[str] = mapped_column(String(64), index=True)  # see studio.engine.lora.formats.adapter_hash
+    kind: Mapped[str] = mapped_column(String(8))  # lora, dora, lokr or loha
+    rank: Mapped[int]
+    model: Mapped[str] = mapped_column(String(255), default="")  # it was trained on; empty: nothing says so
+    training_id: Mapped[str | None] = mapped_column(ForeignKey("trainings.id"))
+    dataset: Mapped[str] = mapped_column(String(255), default="")  # name of the songs it was trained on
+    dataset_sha256: Mapped[str] = mapped_column(String(64), default="")  # of the manifest of those songs
+    created_at: Mapped[datetime]

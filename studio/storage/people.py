@@ -7,8 +7,8 @@ from datetime import datetime
 from sqlalchemy import ForeignKey, Index, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from studio.storage.models import Base, Facts, new_id, word
-from studio.storage.states import Deed, Right, UserRole
+from studio.storage.models import Base, Facts, new_id
+from studio.storage.states import Deed, Right, UserRole, word
 
 
 class Account(Base):

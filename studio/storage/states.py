@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+from sqlalchemy import Enum
+
 
 class JobState(StrEnum):
     """The life of a job."""
@@ -87,3 +89,8 @@ class Deed(StrEnum):
     REVOKED_KEY = "revoked an API key"
     PAUSED = "paused the queue"
     RESUMED = "let the queue go on"
+
+
+def word(kind: type[StrEnum], length: int = 16) -> Enum:
+    """Store a StrEnum by value in a plain VARCHAR, so a new member needs no DDL."""
+    return Enum(kind, native_enum=False, length=length, values_callable=lambda words: [one.value for one in words])

@@ -158,6 +158,7 @@ _OTHER_LABELS = {
     "lora_path": N_("LoRA Path"),
     "lora_scale": N_("LoRA Scale"),
     "use_lora": N_("Use LoRA"),
+    "adapters": N_("Adapters"),
     "device": N_("Device"),
     "tensors": N_("Tensor directory"),
     "out": N_("Output directory"),
@@ -321,6 +322,8 @@ def show(name: str, value: object) -> str:
         return ", ".join(
             f"{seconds(start)} – {_('end') if end == SOURCE_END else seconds(end)}" for start, end in value
         )
+    if name == "adapters" and isinstance(value, list):
+        return " + ".join(f"{one['name']} ({one['scale']:g})" for one in value) or _("none")
     if isinstance(value, list | tuple):
         return ", ".join(str(item) for item in value)
     return f"{value:g}" if isinstance(value, float) else str(value)

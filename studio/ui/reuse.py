@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 
 import streamlit as st
 
+from studio.engine.lora.wanted import AdapterSet
 from studio.engine.requests import Task
 from studio.errors import StudioError
 from studio.services.uploads import Upload
 from studio.services.views import BatchView, ModelView
-from studio.ui import fields, notices
+from studio.ui import fields, jobs, notices
 from studio.ui.editing import choices
 from studio.ui.handoff import SOURCE
 from studio.ui.runtime import studio
@@ -23,7 +24,7 @@ _OWNERS: Mapping[str, tuple[str, str]] = {  # task -> its page, and the widget t
     Task.EXTRACT: ("pages/stems.py", "stems.task"),
     Task.COMPLETE: ("pages/stems.py", "stems.task"),
 }
-_PROBLEM = "reuse.problem"  # why the source could not be brought back, until its page says so
+_PROBLEMS = "reuse.problems"  # why source or adapters could not be brought back, until their page says so
 
 
 def page(task: str) -> str:
@@ -35,6 +36,7 @@ def fill(batch: BatchView, model: ModelView | None, seeds: Sequence[int] = (), t
     """Fill the form of the batch's page as it was, its source included; a callback, see fields.apply."""
     form = dict(batch.form)
     fields.apply(form, model, seeds, take_id)
+    _put_back(batch.adapters)
     empty = dict.fromkeys([*choices.FIELDS, "complete_track_classes", "repainting_more", "src_audio"])
     fill_edit({**empty, **form}, batch.task)
 
@@ -61,15 +63,25 @@ def fill_edit(values: Mapping[str, object], task: str) -> None:
 
 
 def said() -> None:
-    """Say on the page that was opened which source could not be brought back."""
-    if error := st.session_state.pop(_PROBLEM, None):
+    """Say on the page that was opened what could not be brought back."""
+    for error in st.session_state.pop(_PROBLEMS, ()):
         notices.show(error)
+
+
+def _put_back(adapters: AdapterSet | None) -> None:
+    if adapters is None:
+        return
+    try:
+        if job_id := studio().adapters.put_back(adapters):
+            jobs.watch(job_id)
+    except StudioError as error:
+        st.session_state.setdefault(_PROBLEMS, []).append(error)
 
 
 def _source(key: str) -> Upload | None:
     try:
         found = studio().sources.look(key)
     except StudioError as error:
-        st.session_state[_PROBLEM] = error
+        st.session_state.setdefault(_PROBLEMS, []).append(error)
         return None
     return Upload(key=key, name=found.name, seconds=found.seconds, lost=found.lost)

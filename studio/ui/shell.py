@@ -8,6 +8,7 @@ from typing import NoReturn
 import streamlit as st
 
 from studio.config import ROOT
+from studio.engine.lora.wanted import adapter_set_from
 from studio.errors import PermissionDenied, SignInNeeded
 from studio.i18n import LANGUAGES, N_
 from studio.services.views import StatusView, WorkerState
@@ -142,16 +143,12 @@ def _badge(drawn: StatusView) -> None:
 def _companions(status: StatusView) -> str:
     """Name the language model, the adapter and the quantization, or say that there is none."""
     lm, loaded = status.lm, status.loaded
-    adapters, name = loaded.get("adapters"), _(_LM_STATES.get(lm.state, _LM_STATES[""]))
-    if lm.ready:
-        name = lm.name
-    adapter = _("none")
-    if isinstance(adapters, list) and adapters:
-        strength = f"{adapters[0]['scale']:g}" if loaded.get("use_lora") else _("off")
-        adapter = f"{adapters[0]['name']} ({strength})"
+    name = lm.name if lm.ready else _(_LM_STATES.get(lm.state, _LM_STATES[""]))
+    worn = adapter_set_from(loaded)
+    each = [f"{one.name} ({f'{one.scale:g}' if worn.on else _('off')})" for one in worn.adapters]
     quantization = str(loaded.get("quantization", "none"))
     return _("LM: {lm}  \nLoRA: {adapter}  \nQuantization: {quantization}").format(
         lm=plain(name),
-        adapter=plain(adapter),
+        adapter=plain(" + ".join(each) or _("none")),
         quantization=_("none") if quantization == "none" else plain(quantization),
     )

@@ -13,7 +13,7 @@ from studio.cli import main
 
 
 def write_adapter(folder: Path, rank: int = 4, fill: float = 1.0) -> None:
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     place = "base_model.model.layers.0.self_attn.q_proj"
     tensors = {
         f"{place}.lora_A.weight": np.full((rank, 8), fill, np.float32),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,9 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from studio.engine.lora.adapters import Adapters, Wanted
+from studio.engine.lora.adapters import Adapters
 from studio.engine.lora.formats import adapter_hash, inspect_adapter
+from studio.engine.lora.wanted import AdapterSet, Wanted, adapter_set_from
 from studio.engine.quantize import quantize
 from studio.errors import CheckpointError, InvalidRequest, NotFound, StudioError
 from tests.engine.test_quantize import build, error, velocity
@@ -37,7 +39,7 @@ def tensors(seed: int = 0, rank: int = 4, prefix: str = PREFIX, size: float = 0.
 
 
 def write(folder: Path, weights: Mapping[str, Tensor] | None = None, **config: object) -> Path:
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     (folder / "adapter_config.json").write_text(json.dumps(CONFIG | config))
     save_file(dict(tensors() if weights is None else weights), folder / "adapter_model.safetensors", {"format": "pt"})
     return folder
@@ -116,27 +118,77 @@ def test_several_adapters_add_up_and_leave_one_by_one(tmp_path: Path, int8: bool
     assert torch.equal(velocity(dit), base)
 
 
+def wanted(*folders: Path, scale: float = 1.0) -> AdapterSet:
+    """The adapters of these folders, each half as strong as the one before."""
+    found = [(folder, adapter_hash(inspect_adapter(folder))) for folder in folders]
+    return AdapterSet(
+        adapters=tuple(
+            Wanted(name=folder.name, path=str(folder), sha256=content, scale=scale / 2**place)
+            for place, (folder, content) in enumerate(found)
+        ),
+        on=True,
+    )
+
+
 def test_each_job_has_its_own_adapters_on_one_model(tmp_path: Path) -> None:
     dit = build()
     base, adapters = velocity(dit), Adapters(dit)
     one, two = write(tmp_path / "one", tensors(1)), write(tmp_path / "two", tensors(2))
-    wanted = [[Wanted(one)], [Wanted(one, 0.5), Wanted(two, 0.25)], [Wanted(two)], []]
+    pair = wanted(one, two, scale=0.5)
+    jobs = [wanted(one), pair, wanted(two), replace(pair, on=False), AdapterSet()]
     results = []
-    for job in wanted:
+    for job in jobs:
         adapters.wear(job)
-        assert [adapter.scale for adapter in adapters.loaded] == [item.scale for item in job]
+        assert adapters.state() == job.told()
         results.append(velocity(dit))
     assert torch.equal(results[3], base)
-    for job, result in zip(reversed(wanted), reversed(results), strict=True):
+    assert torch.equal(results[4], base)
+    for job, result in zip(reversed(jobs), reversed(results), strict=True):
         adapters.wear(job)
-        torch.testing.assert_close(velocity(dit), result, atol=1e-5, rtol=1e-5)
-    adapters.use(False)
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(CheckpointError):
-        adapters.wear([Wanted(two), Wanted(tmp_path / "empty")])
-    assert [adapter.path for adapter in adapters.loaded] == [one]
-    assert not adapters.enabled
-    assert torch.equal(velocity(dit), base)
+        assert torch.equal(velocity(dit), result)
+
+
+def test_another_adapter_of_the_same_name_takes_its_place(tmp_path: Path) -> None:
+    dit, folder = build(), tmp_path / "voice"
+    adapters = Adapters(dit)
+    before = wanted(write(folder, tensors(1)))
+    adapters.wear(before)
+    old = velocity(dit)
+    after = wanted(write(folder, tensors(2)))
+    adapters.wear(before)  # what is on the model needs no folder
+    assert torch.equal(velocity(dit), old)
+    adapters.wear(after)
+    assert [held.name for held in adapters.loaded] == ["voice"]
+    assert error(velocity(dit), old) > 0.1
+    with pytest.raises(CheckpointError, match="voice holds another adapter than the one that was asked for"):
+        adapters.wear(before)
+
+
+def test_what_can_not_be_worn_leaves_everything_as_it_is(tmp_path: Path) -> None:
+    dit = build()
+    adapters, one, two = Adapters(dit), write(tmp_path / "one", tensors(1)), write(tmp_path / "two", tensors(2))
+    adapters.wear(replace(wanted(one), on=False))
+    state, before = adapters.state(), velocity(dit)
+    pair = wanted(one, two)
+    for file in two.iterdir():
+        file.unlink()
+    with pytest.raises(CheckpointError, match="holds no adapter"):
+        adapters.wear(pair)
+    two.rmdir()
+    with pytest.raises(NotFound, match="no adapter at"):
+        adapters.wear(pair)
+    assert adapters.state() == state
+    assert torch.equal(velocity(dit), before)
+
+
+def test_a_set_of_adapters_comes_back_from_its_row_and_checks_itself(tmp_path: Path) -> None:
+    pair = wanted(write(tmp_path / "one", tensors(1)), write(tmp_path / "two", tensors(2)))
+    assert adapter_set_from(json.loads(json.dumps(pair.as_row()))) == pair
+    assert adapter_set_from({}) == adapter_set_from(AdapterSet().as_row()) == AdapterSet()
+    with pytest.raises(InvalidRequest, match="adapters must have a name each, got 'one, one'"):
+        AdapterSet(adapters=(pair.adapters[0], replace(pair.adapters[1], name="one")))
+    with pytest.raises(InvalidRequest, match="adapters must each be another one"):
+        AdapterSet(adapters=(pair.adapters[0], replace(pair.adapters[0], name="again")))
 
 
 def test_one_adapter_at_full_scale_is_its_formula(tmp_path: Path) -> None:

@@ -10,12 +10,14 @@ from pathlib import Path
 import numpy as np
 
 from studio.config import Settings
+from studio.engine.lora.wanted import AdapterSet
 from studio.engine.model_spec import FAMILIES, Family, ModelSpec, Sound, VaeClass
 from studio.engine.requests import AudioFormat, TextToMusic
 from studio.engine.results import Take
 from studio.engine.run import Phase, Run
 from studio.engine.setup import Setup
 from studio.engine.snapshot import settings_of
+from studio.errors import NotFound
 from studio.jobs.spec import Generate, Initialize
 from studio.storage.database import Database
 from studio.storage.migrate import migrate
@@ -38,6 +40,23 @@ def spec(name: str = "fake") -> ModelSpec:
     )
 
 
+class FakeAdapters:
+    """Remembers what was worn; one that isn't on the model and whose folder is gone fails, as a real one does."""
+
+    def __init__(self) -> None:
+        self.worn: list[AdapterSet] = []
+
+    def wear(self, wanted: AdapterSet) -> None:
+        there = self.worn[-1].adapters if self.worn else ()
+        for one in wanted.adapters:
+            if one.sha256 not in [held.sha256 for held in there] and not Path(one.path).exists():
+                raise NotFound(f"there is no adapter at {one.path}")
+        self.worn.append(wanted)
+
+    def state(self) -> dict[str, object]:
+        return (self.worn or [AdapterSet()])[-1].told()
+
+
 class FakeEngine:
     """Counts its diffusion steps and hums one second a seed."""
 
@@ -49,10 +68,11 @@ class FakeEngine:
         self.steps_run: list[int] = []
         self.unloaded = False
         self.amplitude = 0.5
+        self.adapters = FakeAdapters()
         self._before_step = before_step
 
     def status(self) -> dict[str, object]:
-        return {"model": self.spec.name, "device": self.device}
+        return {"model": self.spec.name, "device": self.device, **self.adapters.state()}
 
     def generate(self, request: TextToMusic, run: Run) -> list[Take]:
         run.step(Phase.PREPARING, 0, 1)
@@ -69,7 +89,7 @@ class FakeEngine:
     def _take(self, request: TextToMusic, seed: int) -> Take:
         pitch = 110.0 + seed % 1000
         wave = self.amplitude * np.sin(2 * np.pi * pitch * np.arange(RATE) / RATE)
-        effective = {**settings_of(request), "inference_steps": STEPS, "model": self.spec.name}
+        effective = {**settings_of(request), "inference_steps": STEPS, "model": self.spec.name} | self.adapters.state()
         return Take(
             audio=wave[None].astype(np.float32),
             sample_rate=RATE,

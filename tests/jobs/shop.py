@@ -8,6 +8,7 @@ from studio.config import Settings
 from studio.engine.snapshot import settings_of
 from studio.jobs.queue import Limits, Queue
 from studio.jobs.recovery import Recovery
+from studio.jobs.resident import EngineFactory
 from studio.jobs.resident_lm import LmFactory, load_planner
 from studio.jobs.spec import Generate, Payload
 from studio.jobs.worker import Worker
@@ -15,7 +16,7 @@ from studio.storage.artifacts import ArtifactStore
 from studio.storage.database import Database
 from studio.storage.models import Batch, Job, Take, User
 from studio.storage.users import local_user
-from tests.jobs.fakes import Garage, HandClock, open_database
+from tests.jobs.fakes import HandClock, open_database
 
 
 @dataclass
@@ -39,7 +40,7 @@ class Shop:
     def recovery(self) -> Recovery:
         return Recovery(self.database, self.artifacts, self.clock)
 
-    def worker(self, garage: Garage, desk: LmFactory = load_planner) -> Worker:
+    def worker(self, garage: EngineFactory, desk: LmFactory = load_planner) -> Worker:
         return Worker(
             self.settings,
             self.database,

@@ -7,15 +7,17 @@ import subprocess
 import sys
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from dataclasses import replace
 from itertools import chain
 
 import pytest
 
+from studio.engine.lora.wanted import AdapterSet, Wanted
 from studio.errors import LeaseLost, NotFound, StudioError
 from studio.jobs.lease import Lease
 from studio.jobs.presence import Presence, best_worker
 from studio.jobs.process import birthmark, runs
-from studio.jobs.spec import Adapt, AdaptAction, Initialize, unpack
+from studio.jobs.spec import Adapt, Initialize, pack, unpack
 from studio.storage.models import Take, Worker
 from studio.storage.states import JobState
 from tests.jobs.fakes import load, song
@@ -71,11 +73,16 @@ def test_only_a_job_of_lower_priority_is_outranked(shop: Shop) -> None:
 
 
 def test_payload_comes_back_as_it_was(shop: Shop) -> None:
-    adapter = Adapt(model="fake", action=AdaptAction.LOAD, path="/an/adapter", scale=0.5)
-    for payload in (song(1, 4294967295), load("other"), adapter):
+    voice = AdapterSet(adapters=(Wanted(name="voice", path="/a/voice", sha256="5a", scale=0.5),), on=True)
+    adapted = Adapt(model="fake", adapters=voice)
+    for payload in (song(1, 4294967295), load("other"), adapted, replace(song(), adapters=voice)):
         shop.submit(payload)
         assert _claim(shop).payload() == payload
     assert unpack("initialize", {"model": "m"}) == Initialize(model="m")
+    older = {name: value for name, value in pack(song()).items() if name not in ("adapters", "use_lora")}
+    assert unpack("generate", older) == song()
+    with pytest.raises(StudioError, match="ask for it again"):
+        unpack("adapt", {"model": "m", "action": "load", "path": "/a/voice"})
     with pytest.raises(StudioError, match="'dance'"):
         unpack("dance", {})
 

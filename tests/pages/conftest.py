@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pyloudnorm  # noqa: F401 - takes seconds, which a worker would take in the middle of a test
@@ -28,6 +27,7 @@ from studio.engine.snapshot import settings_of
 from studio.services import Studio, open_studio
 from studio.services.views import WorkerState
 from studio.ui import runtime
+from tests.jobs.fakes import FakeAdapters
 from tests.jobs.writers import Desk
 from tests.pages.play import MODEL, wait_for
 
@@ -54,31 +54,6 @@ class Conductor:
         self.limits: dict[str, object] = {}  # what the engine says of its tier
         self.load_failing: Exception | None = None
         self.arrived = (0, 0)  # bytes, and bytes of all: what loading says before it waits for `go`
-
-
-class FakeAdapters:
-    """One adapter at most, called like its folder."""
-
-    def __init__(self) -> None:
-        self.loaded: list[SimpleNamespace] = []
-        self.on = True
-
-    def load(self, path: str, name: str = "", scale: float = 1.0) -> SimpleNamespace:
-        self.loaded, self.on = [SimpleNamespace(name=Path(path).name, scale=scale)], True
-        return self.loaded[0]
-
-    def set_scale(self, name: str, scale: float) -> None:
-        self.loaded[0].scale = scale
-
-    def use(self, on: bool) -> None:
-        self.on = on
-
-    def unload_all(self) -> None:
-        self.loaded = []
-
-    def state(self) -> dict[str, object]:
-        adapters = [{"name": one.name, "scale": one.scale} for one in self.loaded]
-        return {"use_lora": self.on and bool(adapters), "adapters": adapters}
 
 
 class FakeEngine:
@@ -116,7 +91,7 @@ class FakeEngine:
                 sample_rate=8000,
                 seed=seed,
                 requested=requested,
-                effective={**effective, "notes": ["a note about the steps"]},
+                effective={**effective, **self.adapters.state(), "notes": ["a note about the steps"]},
                 timings={"total": 0.5},
             )
             for seed in request.seeds

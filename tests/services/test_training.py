@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ import pytest
 import torch
 
 from studio.config import Settings
+from studio.engine.lora.wanted import adapter_set_from
 from studio.errors import InvalidRequest, ModelNotReady, NotFound, OutOfMemory, StudioError
 from studio.jobs.training import process, trainer
 from studio.jobs.training.log import EVENTS, Point, TrainingLog, thinned
@@ -22,6 +24,7 @@ from studio.services import Studio, open_studio
 from studio.services.training.presets import DEFAULTS
 from studio.services.training.views import TrainingState, TrainingView
 from studio.services.views import JobState, WorkerState
+from tests.cli.test_adapters import write_adapter
 from tests.jobs.fakes import Garage
 from tests.pages.conftest import write_checkpoint
 from tests.services.conftest import until
@@ -119,6 +122,41 @@ def test_a_run_has_the_device_and_the_model_comes_back_after_it(
     until(lambda: studio.status().ready)
     assert len(garage.built) == 2
     assert studio.generation.job(view.job_id).state is JobState.DONE
+
+
+def test_a_lora_on_the_model_comes_back_with_it(studio: Studio, school: School, garage: Garage, tmp_path: Path) -> None:
+    write_adapter(tmp_path / "voice")
+    studio.adapters.load(str(tmp_path / "voice"), 0.5)
+    until(lambda: bool(studio.status().loaded["adapters"]))
+    before = adapter_set_from(studio.status().loaded)
+    school.steps = 6
+    _start(studio)
+    until(lambda: studio.status().state == WorkerState.TRAINING)
+    assert not studio.status().loaded
+    _ended(studio)
+    until(lambda: studio.status().ready and bool(studio.status().loaded["adapters"]))
+    assert adapter_set_from(studio.status().loaded) == before
+    assert garage.built[-1].adapters.worn[-1] == before
+
+
+def test_what_a_run_learnt_is_known_with_what_it_learnt_from(studio: Studio, school: School, tmp_path: Path) -> None:
+    out, songs = tmp_path / "lora_output" / "run", tmp_path / "datasets" / "songs"
+    (songs / "manifest.json").write_text(json.dumps({"metadata": {"name": "harbour"}, "samples": []}))
+    school.steps = 40
+    run = _start(studio)
+    until(out.is_dir)
+    write_adapter(out / "final" / "adapter")
+    (out / "run.json").write_text(json.dumps({"manifest_sha256": "5a" * 32}))
+    _ended(studio)
+    until(lambda: bool(studio.adapters.known.all()))
+    (made,) = studio.adapters.known.all()
+    assert (made.path, made.dataset, made.dataset_sha256) == (out / "final" / "adapter", "harbour", "5a" * 32)
+    assert made.training_id == run.id
+    exported = studio.training.export(OUT, "./lora_output/harbour")
+    assert [one.name for one in studio.adapters.known.all()] == ["harbour", "run"]
+    shutil.copytree(exported.path, tmp_path / "copy")
+    copy = studio.adapters.known.add(str(tmp_path / "copy"))
+    assert (copy.dataset, copy.training_id) == ("harbour", run.id)  # the same contents
 
 
 def test_a_second_run_is_refused_while_one_goes_on(studio: Studio, school: School) -> None:

@@ -19,7 +19,7 @@ from studio.errors import StorageError
 from studio.storage import words
 from studio.storage.database import Database
 from studio.storage.migrate import migrate, upgrade
-from studio.storage.models import Base, Batch, User
+from studio.storage.models import Adapter, Base, Batch, User
 from studio.storage.users import local_user
 
 
@@ -35,6 +35,31 @@ def test_migrated_schema_is_the_models(settings: Settings) -> None:
         opts = {"compare_type": True, "include_name": words.is_ours}
         context = MigrationContext.configure(connection, opts=opts)
         assert compare_metadata(context, Base.metadata) == []
+
+
+EARLIER = [f"{number:04}" for number in range(1, 10)]
+
+
+@pytest.mark.parametrize("version", EARLIER)
+def test_what_an_earlier_version_kept_is_there_and_adapters_can_be_entered(settings: Settings, version: str) -> None:
+    database, now = Database(settings.resolved_database_url), "2026-01-01 12:00:00+00:00"
+    upgrade(database, version)
+    with database.write() as session:
+        session.execute(text(f"INSERT INTO users VALUES ('u', 'local', '{now}')"))
+        session.execute(text(f"INSERT INTO batches VALUES ('b', 'u', 'text2music', 'm', '{{}}', '{{}}', '{now}')"))
+        if version >= "0009":
+            names = "id, user_id, state, model, device, tensors, out, resume, settings, resident, host, birthmark, last"
+            values = "'t', 'u', 'completed', 'm', 'cpu', '/songs', '/run', '', '{}', '{}', '', '', '{}'"
+            session.execute(text(f"INSERT INTO trainings ({names}, error, created_at) VALUES ({values}, '', '{now}')"))
+    migrate(settings)
+    with database.write() as session:
+        batch = session.get_one(Batch, "b")
+        training = "t" if version >= "0009" else None
+        facts = {"user_id": batch.user_id, "name": "voice", "path": "/a/voice", "sha256": "5a" * 32, "rank": 4}
+        session.add(Adapter(kind="lora", training_id=training, created_at=batch.created_at, **facts))
+    with database.read() as session:
+        assert [(one.name, one.training_id, one.dataset) for one in session.query(Adapter)] == [("voice", training, "")]
+    database.close()
 
 
 def test_second_run_changes_nothing(settings: Settings) -> None:

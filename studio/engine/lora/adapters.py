@@ -6,7 +6,7 @@ off therefore restores the model bit by bit.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,9 +19,9 @@ from torch import Tensor, nn
 from studio.engine.convert import Network, original_name
 from studio.engine.lora.formats import AdapterInfo, adapter_hash, inspect_adapter
 from studio.engine.lora.layers import AdaptedLayer
+from studio.engine.lora.wanted import AdapterSet, Wanted, check_scale
 from studio.engine.lora.wrappers import peft_config, peft_name, take_off, wrappers
 from studio.engine.quantize import is_quantized
-from studio.engine.sampling import is_number
 from studio.engine.setup import Quantization
 from studio.errors import CheckpointError, InvalidRequest, NotFound
 
@@ -38,14 +38,6 @@ class LoadedAdapter:
     sha256: str
     rank: int
     scale: float  # 0 = no effect, 1 = as trained
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """An adapter that a job asks for."""
-
-    path: Path
-    scale: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,27 +80,19 @@ class Adapters:
         Without `name` it is called like its folder. Raises InvalidRequest (empty path, name taken, scale outside 0 to
         1), NotFound, CheckpointError that names the first layer or tensor that doesn't fit this model.
         """
-        _check_scale(scale)
+        check_scale(scale)
         info = inspect_adapter(path)
         name = name or info.name
         if name in self._held:
             raise InvalidRequest("adapter", f"have a new name; {', '.join(self._held)} are loaded", name)
-        places = self._places(info)
-        adapter = LoadedAdapter(name=name, path=info.path, sha256=adapter_hash(info), rank=info.rank, scale=scale)
-        held = _Held(adapter, f"slot{self._count}", tuple(places))
-        self._count += 1
-        self._held[name] = held
-        with ExitStack() as failed:
-            failed.callback(self.unload, name)  # a wrapper without its weights would make noise
-            self._inject(info, places, held.slot)
-            failed.pop_all()
+        adapter = self._add(info, name, adapter_hash(info), scale)
         self._enabled = True
         self._apply()
         return adapter
 
     def set_scale(self, name: str, scale: float) -> None:
         """Set how strong an adapter is, 0 to 1; kept while adapters are off."""
-        _check_scale(scale)
+        check_scale(scale)
         held = self._find(name)
         self._held[name] = replace(held, adapter=replace(held.adapter, scale=scale))
         self._apply()
@@ -138,30 +122,28 @@ class Adapters:
         for name in list(self._held):
             self.unload(name)
 
-    def wear(self, wanted: Sequence[Wanted]) -> tuple[LoadedAdapter, ...]:
-        """Have exactly these adapters in use, for one job; those that are loaded stay, whatever they are called.
+    def wear(self, wanted: AdapterSet) -> tuple[LoadedAdapter, ...]:
+        """Have exactly these adapters on the model, for one job; those that are loaded already are not read again.
 
-        When one can't be loaded nothing is changed. Raises what `load` raises.
+        When one can't be loaded nothing is changed. Raises NotFound for a folder that is gone, CheckpointError for one
+        that holds another adapter by now, and what `load` raises.
         """
+        held = {one.adapter.sha256: one for one in self._held.values()}
         with ExitStack() as failed:
-            known = {held.adapter.sha256: name for name, held in self._held.items()}
-            names = {}
-            for one in wanted:
-                _check_scale(one.scale)
-                info = inspect_adapter(one.path)
-                content, enabled = adapter_hash(info), self._enabled
-                if content not in known:
-                    name = f"{info.name} {content[:8]}" if info.name in self._held else info.name
-                    known[content] = self.load(one.path, name, 0.0).name
-                    failed.callback(self.unload, name)
-                    self._enabled = enabled
-                names[known[content]] = one.scale
+            for one in wanted.adapters:
+                if one.sha256 not in held:
+                    added = self._bring(one)
+                    failed.callback(self.unload, added.name)
+                    held[one.sha256] = self._held[added.name]
             failed.pop_all()
-        for name in self._held.keys() - names.keys():
+        kept = [held[one.sha256] for one in wanted.adapters]
+        for name in [name for name, one in self._held.items() if one not in kept]:
             self.unload(name)
-        for name, scale in names.items():
-            self.set_scale(name, scale)
-        self._enabled = True
+        named = zip(wanted.adapters, kept, strict=True)
+        self._held = {
+            one.name: replace(it, adapter=replace(it.adapter, name=one.name, scale=one.scale)) for one, it in named
+        }
+        self._enabled = wanted.on
         self._apply()
         return self.loaded
 
@@ -197,6 +179,26 @@ class Adapters:
                 for one in (*self._fused, *self.loaded)
             ],
         }
+
+    def _bring(self, wanted: Wanted) -> LoadedAdapter:
+        """Read a wanted adapter under a name that nothing has, without effect as yet."""
+        info = inspect_adapter(wanted.path)
+        if (content := adapter_hash(info)) != wanted.sha256:
+            raise CheckpointError(f"{info.path} holds another adapter than the one that was asked for; load it again")
+        return self._add(info, f"{wanted.name} {content}", content, 0.0)
+
+    def _add(self, info: AdapterInfo, name: str, content: str, scale: float) -> LoadedAdapter:
+        """Put an adapter on the model; `_apply` gives it its strength."""
+        places = self._places(info)
+        adapter = LoadedAdapter(name=name, path=info.path, sha256=content, rank=info.rank, scale=scale)
+        held = _Held(adapter, f"slot{self._count}", tuple(places))
+        self._count += 1
+        self._held[name] = held
+        with ExitStack() as failed:
+            failed.callback(self.unload, name)  # a wrapper without its weights would make noise
+            self._inject(info, places, held.slot)
+            failed.pop_all()
+        return adapter
 
     def _find(self, name: str) -> _Held:
         if name not in self._held:
@@ -270,8 +272,3 @@ class Adapters:
 def _original(name: str) -> str:
     """The name of a layer in the original layout, without the network's prefix."""
     return original_name(Network.TRANSFORMER, f"{name}.weight").removeprefix("decoder.").removesuffix(".weight")
-
-
-def _check_scale(scale: float) -> None:
-    if not is_number(scale) or not 0 <= scale <= 1:
-        raise InvalidRequest("lora_scale", "be from 0 to 1", scale)

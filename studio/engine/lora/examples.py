@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from studio.engine.lora.prepare import MANIFEST
+from studio.engine.lora.layout import MANIFEST
 from studio.engine.manifest import sha256
 from studio.errors import CheckpointError, InvalidRequest, NotFound
 

@@ -21,6 +21,7 @@ from studio.errors import CheckpointError, InvalidRequest, NotFound
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 LOKR_WEIGHTS = "lokr_weights.safetensors"
+BASE = "studio.json"  # ours beside them, for the weights don't say whose they are
 _GENERIC = ("adapter", "final")  # folder names training uses for every adapter; the parent's says more
 # Who saved the file decides what stands before the DiT's own names: PEFT, PEFT on the whole model, other runtimes.
 _PREFIXES = ("base_model.model.", "diffusion_model.", "transformer.", "decoder.", "lycoris_")
@@ -95,6 +96,12 @@ def inspect_adapter(path: str | Path) -> AdapterInfo:
     if (folder / CONFIG).is_file():
         return _peft(folder, name)
     return _original(folder, name)
+
+
+def base_model(info: AdapterInfo) -> str:
+    """Return the checkpoint an adapter was trained on; empty for one from elsewhere. Raises CheckpointError."""
+    file = info.path / BASE
+    return str(read_json(file).get("base_model", "")) if file.is_file() else ""
 
 
 def adapter_hash(info: AdapterInfo) -> str:

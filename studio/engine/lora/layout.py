@@ -8,6 +8,8 @@ from pathlib import Path
 from studio.engine.lora.formats import AdapterInfo, inspect_adapter
 from studio.errors import InvalidRequest, NotFound, StorageError
 
+MANIFEST = "manifest.json"  # beside prepared songs
+CARD = "run.json"  # what went into a run
 STATE = "training_state.pt"
 CHECKPOINTS, FINAL = "checkpoints", "final"
 
@@ -76,6 +78,18 @@ def export(out: Path, target: Path, *, checkpoint: str = "", replace: bool = Fal
     except OSError as error:
         raise StorageError(f"{target} can't be written: {error}") from error
     return inspect_adapter(target)
+
+
+def remove(folder: Path) -> None:
+    """Delete an adapter's folder; raises NotFound, InvalidRequest when something else is in it, StorageError."""
+    if not folder.is_dir():
+        raise NotFound(f"there is no adapter at {folder}")
+    if not _is_export(folder):
+        raise InvalidRequest("lora_path", "hold an adapter and nothing else to be deleted", str(folder))
+    try:
+        shutil.rmtree(folder)
+    except OSError as error:
+        raise StorageError(f"{folder} can't be deleted: {error}") from error
 
 
 def _check_replaceable(target: Path, replace: bool) -> None:

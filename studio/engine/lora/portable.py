@@ -18,11 +18,10 @@ from torch import Tensor
 from studio.engine.convert import Network, original_name
 from studio.engine.dataset.files import write_json
 from studio.engine.lora.config import TrainSettings
-from studio.engine.lora.formats import CONFIG, LOKR_WEIGHTS, WEIGHTS
+from studio.engine.lora.formats import BASE, CONFIG, LOKR_WEIGHTS, WEIGHTS
 from studio.engine.lora.layers import AdapterKind
 from studio.engine.lora.lycoris import HEADER
 
-BASE = "studio.json"
 WEIGHT = re.compile(r"(?P<layer>.+)\.(?P<part>(lora|lokr|hada)_\w+)\.default(\.weight)?")
 STRENGTH = ("lora_B", "lokr_w1", "lokr_w1_a", "hada_w1_a")  # the factor that takes the strength
 FIRST_NOTHING = ("lora_B", "lokr_w1", "lokr_w1_a", "hada_w2_b")  # zero in a fresh adapter
@@ -42,7 +41,7 @@ def write(folder: Path, weights: Mapping[str, Tensor], settings: TrainSettings, 
     folder.mkdir(parents=True, exist_ok=True)
     save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})  # a second entry would come in random order
     write_json(folder / CONFIG, _config(settings))
-    write_json(folder / BASE, {"base_model": model})  # the weights don't say whose they are
+    write_json(folder / BASE, {"base_model": model})
     if settings.adapter is AdapterKind.LOKR:
         _write_original(folder / LOKR_WEIGHTS, parts, settings)
 

@@ -20,6 +20,7 @@ from studio.engine.conditioning import embed, silence
 from studio.engine.dataset.files import dataset_row, write_json
 from studio.engine.dataset.preparation import Crop, Preparation, Prepared, Progress
 from studio.engine.dataset.samples import Dataset, Sample
+from studio.engine.lora.layout import MANIFEST
 from studio.engine.manifest import sha256
 from studio.engine.model_spec import Sound
 from studio.engine.prompts import Prompt, caption_prompt, instruction_for, lyrics_prompt, metas_text, sung_lyrics
@@ -30,7 +31,6 @@ from studio.errors import AudioError, InvalidRequest
 if TYPE_CHECKING:  # takes eight seconds to import
     from studio.engine.loader import Components
 
-MANIFEST = "manifest.json"
 REFERENCE_FRAMES = 750  # of silence, in place of a reference, as at inference
 FORMAT = 1
 CHUNK_SECONDS = 30.0

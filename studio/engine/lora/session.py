@@ -17,10 +17,9 @@ from studio.engine.engine import Engine
 from studio.engine.loaded import hold
 from studio.engine.lora.config import TrainSettings
 from studio.engine.lora.examples import Example, read_examples
-from studio.engine.lora.layout import FINAL, checkpoints
+from studio.engine.lora.layout import CARD, FINAL, MANIFEST, checkpoints
 from studio.engine.lora.loss import FlowLoss, describe
 from studio.engine.lora.network import Trainable
-from studio.engine.lora.prepare import MANIFEST
 from studio.engine.lora.samples import Event, Sampler
 from studio.engine.lora.train import Ending, Training
 from studio.engine.manifest import sha256
@@ -28,8 +27,6 @@ from studio.engine.memory import MemoryPlan
 from studio.engine.run import Run
 from studio.engine.setup import Setup
 from studio.errors import InvalidRequest
-
-CARD = "run.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

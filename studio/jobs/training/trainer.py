@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import socket
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from time import monotonic, sleep
 from typing import cast
@@ -16,9 +17,12 @@ from typing import cast
 from sqlalchemy import select
 
 from studio.config import Settings
+from studio.engine.lora.layout import trained
+from studio.engine.lora.wanted import adapter_set_from
 from studio.engine.run import Phase, Run
 from studio.engine.setup import Quantization, setup_from
 from studio.errors import Cancelled, InvalidRequest, LeaseLost, ModelNotReady, NotFound
+from studio.jobs import registering
 from studio.jobs.lease import Lease
 from studio.jobs.outcome import outcome
 from studio.jobs.presence import Presence
@@ -79,7 +83,9 @@ class Trainer:
         log = TrainingLog(Path(row.out))
         stopped = self._follow(row, child, log, lease, run) if child is not None else lease.cancel_requested()
         self._close(row, log.read(), lease, stopped)
-        self._bring_back(payload.training_id)
+        for after in (self._register, self._bring_back):
+            if (error := outcome(partial(after, payload.training_id))) is not None:
+                logger.error("after training: %s", error)
 
     def holds_device(self) -> bool:
         """Return whether a process that an earlier worker started trains on this machine; tell so if it does."""
@@ -103,7 +109,8 @@ class Trainer:
         quantization = self._resident.quantization
         if quantization != Quantization.NONE:
             raise InvalidRequest("quantization", "be none for training; load the model without it", quantization)
-        row.resident = {"setup": self._resident.setup, "lm": self._lm.wanted}
+        adapters = self._resident.adapters.as_row()
+        row.resident = {"setup": self._resident.setup, "lm": self._lm.wanted, "adapters": adapters}
         self._lm.unload()
         self._resident.unload()
         self._presence.training(row.model)
@@ -187,13 +194,26 @@ class Trainer:
             stored = session.get_one(Training, row.id)
             stored.state, stored.error, stored.ended_at = state, error, self._clock()
 
+    def _register(self, training_id: str) -> None:
+        """Enter the adapter of a completed run among those that can be chosen."""
+        row = self._row(training_id)
+        if row.state is not TrainingState.COMPLETED:
+            return
+        found, origin = registering.read(trained(Path(row.out))), registering.origin_of(row)
+        with self._database.write() as session:
+            registering.register(session, found, user_id=row.user_id, now=self._clock(), origin=origin)
+
     def _bring_back(self, training_id: str) -> None:
         """Load again what made room; what goes wrong with it shows in the badge and is no fault of the run."""
         row = self._row(training_id)
-        setup, lm = (cast(Mapping[str, object] | None, row.resident.get(key)) for key in ("setup", "lm"))
-        steps: list[Callable[[], object]] = [
-            lambda: self._resident.load(row.model, setup_from(setup) if setup else None, Run())
-        ]
+        kept = (cast(Mapping[str, object] | None, row.resident.get(key)) for key in ("setup", "lm", "adapters"))
+        setup, lm, adapters = kept
+
+        def bring_model() -> None:
+            self._resident.load(row.model, setup_from(setup) if setup else None, Run())
+            self._resident.adapt(row.model, adapter_set_from(adapters or {}), Run())
+
+        steps: list[Callable[[], object]] = [bring_model]
         if lm:
             steps.append(lambda: self._lm.require(language_model_from(lm), Run()))
         for step in steps:

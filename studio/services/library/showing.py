@@ -9,6 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session, joinedload
 from sqlalchemy.orm.interfaces import ORMOption
 
+from studio.engine.lora.wanted import AdapterSet, adapter_set_from
 from studio.jobs.spec import JobKind
 from studio.services.principal import Principal
 from studio.services.views import BatchView, TakeView
@@ -41,6 +42,7 @@ def batch_view(batch: Batch, principal: Principal) -> BatchView:
         form=batch.form,
         created_at=batch.created_at,
         takes=tuple(take for take in takes if take.deleted_at is None),
+        adapters=_adapters(job, takes),
     )
 
 
@@ -72,6 +74,14 @@ def take_view(take: Take) -> TakeView:
         owner=entry.user_id,
         visibility=entry.visibility,
     )
+
+
+def _adapters(job: Job, takes: Sequence[TakeView]) -> AdapterSet | None:
+    """A job of an earlier version names none, but its takes do."""
+    if job.kind != JobKind.GENERATE:
+        return None
+    told = job.requested if "adapters" in job.requested or not takes else takes[0].effective
+    return adapter_set_from(told)
 
 
 def _maker(batch: Batch) -> Job:

@@ -49,6 +49,12 @@ class Looking:
             raise NotFound(f"there is no training {training_id!r}")
         return row
 
+    def of_folder(self, out: Path, user_id: str) -> Training | None:
+        """Return the newest run of a person that writes to a folder."""
+        here = select(Training).where(Training.user_id == user_id, Training.out == str(out))
+        with self._database.read() as session:
+            return session.scalars(here.order_by(Training.created_at.desc()).limit(1)).first()
+
     def latest(self, user_id: str) -> TrainingView | None:
         """Return the newest run of a person; only the newest can be going on."""
         newest = select(Training).where(Training.user_id == user_id).order_by(Training.created_at.desc()).limit(1)

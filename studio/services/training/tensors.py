@@ -9,9 +9,8 @@ from pathlib import Path
 
 from studio.engine.dataset.roots import inside
 from studio.engine.lora.estimate import RATE, frames_of
+from studio.engine.lora.layout import MANIFEST
 from studio.errors import CheckpointError, InvalidRequest, NotFound
-
-MANIFEST = "manifest.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,10 +16,12 @@ from studio.engine.lora.formats import AdapterInfo
 from studio.engine.lora.layout import checkpoint_at, export, holds_run
 from studio.engine.setup import Attention, Quantization, Setup
 from studio.errors import InvalidRequest, ModelNotReady, NotFound, StudioError
+from studio.jobs import registering
 from studio.jobs.loading import setup_of
 from studio.jobs.queue import Queue
 from studio.jobs.spec import Initialize, JobKind, Train
 from studio.jobs.training.log import EVENTS, WORDS
+from studio.services.known_adapters import KnownAdapters
 from studio.services.models import Models
 from studio.services.places import place_of
 from studio.services.principal import Principal, Right
@@ -46,6 +48,7 @@ class Trainings:
         queue: Queue,
         models: Models,
         settings: Settings,
+        known: KnownAdapters,
         *,
         principal: Principal,
         wake: Callable[[], None],
@@ -55,6 +58,7 @@ class Trainings:
         self._queue = queue
         self._models = models
         self._settings = settings
+        self._known = known
         self._principal = principal
         self._wake = wake
         self._clock = clock
@@ -138,13 +142,15 @@ class Trainings:
     def export(self, out: str, target: str, *, checkpoint: str = "", replace: bool = False) -> AdapterInfo:
         """Copy the adapter trained in `out` to `target`: the final one, else the newest checkpoint's, or a named one's.
 
-        Raises NotFound when nothing is trained there, InvalidRequest for a target outside of the roots and for one
-        that exists, unless it holds an adapter and `replace` is set, PermissionDenied.
+        It is entered among the known adapters. Raises NotFound when nothing is trained there, InvalidRequest for a
+        target outside of the roots and for one that exists, unless it holds an adapter and `replace` is set,
+        PermissionDenied.
         """
         self._principal.check(Right.MAKE)
-        made = export(
-            self._place(out, "out"), self._place(target, "export_path"), checkpoint=checkpoint, replace=replace
-        )
+        folder = self._place(out, "out")
+        made = export(folder, self._place(target, "export_path"), checkpoint=checkpoint, replace=replace)
+        run = self._looking.of_folder(folder, self._principal.user_id)
+        self._known.enter(registering.read(made), None if run is None else registering.origin_of(run))
         with self._database.write() as session:
             tell(session, self._principal.user_id, Deed.EXPORTED, str(made.path), self._clock())
         return made

@@ -1,0 +1,118 @@
+"""The adapters a person can choose from: entered when they are trained, exported or loaded, or by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from studio.engine.dataset.roots import inside
+from studio.engine.lora.formats import adapter_hash, inspect_adapter
+from studio.engine.lora.layout import remove
+from studio.engine.lora.wanted import Wanted
+from studio.errors import NotFound, StudioError
+from studio.jobs import registering
+from studio.jobs.registering import Found, Origin
+from studio.storage.database import Database
+from studio.storage.models import Adapter
+from studio.storage.times import Clock
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdapterView:
+    """One known adapter, as it was when it was last looked at."""
+
+    id: str
+    name: str
+    path: Path  # folder
+    sha256: str
+    kind: str  # lora, dora, lokr or loha
+    rank: int
+    model: str  # it was trained on; empty: nothing says so
+    dataset: str  # name of the songs it was trained on; empty: not known
+    dataset_sha256: str
+    training_id: str | None
+    missing: bool  # the folder is gone
+    created_at: datetime
+
+
+class KnownAdapters:
+    """The list of one user."""
+
+    def __init__(self, database: Database, roots: Sequence[Path], *, user_id: str, clock: Clock) -> None:
+        self._database = database
+        self._roots = roots
+        self._user_id = user_id
+        self._clock = clock
+
+    def all(self) -> list[AdapterView]:
+        """Return every known adapter, the newest first, those whose folder is gone too."""
+        mine = select(Adapter).where(Adapter.user_id == self._user_id)
+        with self._database.read() as session:
+            return [_view(row) for row in session.scalars(mine.order_by(Adapter.created_at.desc(), Adapter.id))]
+
+    def add(self, path: str) -> AdapterView:
+        """Enter the adapter of a folder; raises InvalidRequest for an empty path, NotFound, CheckpointError."""
+        return self.enter(registering.read(inspect_adapter(path.strip())))
+
+    def enter(self, found: Found, origin: Origin | None = None) -> AdapterView:
+        """Enter an adapter that was read, or bring its entry up to date."""
+        with self._database.write() as session:
+            row = registering.register(session, found, user_id=self._user_id, now=self._clock(), origin=origin)
+            return _view(row)
+
+    def remove(self, adapter_id: str, *, files: bool = False) -> None:
+        """Take an adapter off the list; its folder is deleted only with `files`.
+
+        Raises NotFound for another id, InvalidRequest for a folder outside of the roots or with something else in it,
+        StorageError; the entry stays then.
+        """
+        with self._database.write() as session:
+            row = self._find(session, adapter_id)
+            if files:
+                remove(inside(self._roots, row.path, "lora_path"))
+            session.delete(row)
+
+    def locate(self, wanted: Wanted) -> Wanted | None:
+        """Return an adapter with the folder its contents lie in now; None where that is nowhere known."""
+        same = select(Adapter.path).where(Adapter.user_id == self._user_id, Adapter.sha256 == wanted.sha256)
+        with self._database.read() as session:
+            known = list(session.scalars(same))
+        return next(
+            (replace(wanted, path=path) for path in (wanted.path, *known) if path and _holds(path, wanted.sha256)), None
+        )
+
+    def _find(self, session: Session, adapter_id: str) -> Adapter:
+        row = session.get(Adapter, adapter_id)
+        if row is None or row.user_id != self._user_id:
+            raise NotFound(f"there is no known adapter {adapter_id!r}")
+        return row
+
+
+def _holds(path: str, sha256: str) -> bool:
+    try:
+        return adapter_hash(inspect_adapter(path)) == sha256
+    except StudioError:  # gone, or no adapter any more
+        return False
+
+
+def _view(row: Adapter) -> AdapterView:
+    path = Path(row.path)
+    return AdapterView(
+        id=row.id,
+        name=row.name,
+        path=path,
+        sha256=row.sha256,
+        kind=row.kind,
+        rank=row.rank,
+        model=row.model,
+        dataset=row.dataset,
+        dataset_sha256=row.dataset_sha256,
+        training_id=row.training_id,
+        missing=not path.is_dir(),
+        created_at=row.created_at,
+    )
