@@ -76,6 +76,7 @@ def ours(size: str) -> Callable[[Case], Tensor]:
     from studio.engine.lora.examples import Example
     from studio.engine.lora.loss import FlowLoss
     from studio.engine.lora.network import Trainable
+    from studio.engine.lora.team import Team
     from studio.engine.lora.train import Training
     from studio.engine.model_spec import FAMILIES, Family
 
@@ -91,7 +92,7 @@ def ours(size: str) -> Callable[[Case], Tensor]:
         ]
         losses: list[float] = []
         loss = FlowLoss(network[0], torch.zeros(1, 1, SIZES[size]["hidden_size"]), FAMILIES[Family.TURBO])
-        training = Training(network[0], loss, examples, Path(folder.name), model=size, device="cpu")
+        training = Training(network[0], loss, examples, Path(folder.name), model=size, team=Team(torch.device("cpu")))
         training.run(lambda event: losses.append(float(str(event.get("loss", 0)))), lambda: False)
         return torch.tensor(losses)
 
