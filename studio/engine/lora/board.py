@@ -12,7 +12,7 @@ from studio.engine.quiet import quiet
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
-FOLDER = "tensorboard"
+FOLDER = "logs"  # as the original has it
 _TAGS = {
     "step": {
         "loss": "train/loss",

@@ -103,7 +103,7 @@ class Training:
                 if self._team.any(stopping()):
                     self._keep(f"step_{self.at.step}", tell)
                     return Ending.STOPPED
-                event = self._update(batches[self.at.update * size : (self.at.update + 1) * size])
+                event = self.update(batches[self.at.update * size : (self.at.update + 1) * size])
                 pace = (time.monotonic() - started) / (self.at.step - first)
                 tell(event | {"seconds_left": round(pace * (self.total - self.at.step), 1)})
                 if self.settings.save_steps and self.at.step % self.settings.save_steps == 0:
@@ -196,8 +196,8 @@ class Training:
                     total += float(self._loss(batch, generator, dropping=False)) / 8
         return total / len(self._held)
 
-    def _update(self, batches: Sequence[Sequence[int]]) -> Event:
-        """One update over its micro-batches; the loss told is their mean, whatever their number."""
+    def update(self, batches: Sequence[Sequence[int]]) -> Event:
+        """Do one update over micro-batches of songs, by their places; the loss told is their mean."""
         settings, losses, place = self.settings, list[float](), self._team.place
         weights = list(self._network.weights.values())
         self._network.use(training=True)

@@ -71,7 +71,7 @@ def together(model: Path, tensors: Path, out: Path, *more: str, stop_after: int 
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1500)
 def test_two_processes_stopped_and_resumed_equal_one_with_twice_the_batch(
     tmp_path: Path, model: Path, tensors: Path
 ) -> None:
