@@ -134,8 +134,10 @@ def _describer(args: argparse.Namespace, how: Labelling) -> Callable[[Sample], S
     writer = load_lm(args, settings, run)
 
     def describe(sample: Sample) -> Sample:
-        facts, lyrics = hear(sample, how, engine, writer, run)
-        return described(sample, facts, lyrics, how)
+        heard = hear(sample, how, engine, writer, run)
+        if heard.note:
+            print(f"studio: {sample.filename}: {heard.note}", file=sys.stderr)
+        return described(sample, heard.facts, heard.lyrics, how)
 
     return describe
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import signal
+import sys
 from dataclasses import fields
 from pathlib import Path
 
 from studio.cli.dataset import line
+from studio.cli.launching import launch
 from studio.cli.text import Commands, _
 from studio.config import load_settings
 from studio.errors import InvalidRequest
@@ -54,6 +56,9 @@ def add_to(commands: Commands[argparse.ArgumentParser]) -> None:
     parser.add_argument("--out", type=Path, required=True, metavar="FOLDER")
     parser.add_argument("--config", type=Path, metavar="JSON", help=_("training settings; arguments win over it"))
     parser.add_argument("--resume", metavar="FOLDER", help=_("a checkpoint's folder, or latest"))
+    parser.add_argument(
+        "--processes", type=int, default=1, metavar="N", help=_("each on a GPU of its own, with a batch of its own")
+    )
     parser.add_argument("--device", default="auto", metavar="D")
     parser.add_argument("--dtype", default="auto", metavar="T")
     group = parser.add_argument_group(_("training"))
@@ -74,6 +79,8 @@ def add_to(commands: Commands[argparse.ArgumentParser]) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Train until the end or a signal; 0 either way, for what is there is saved and the last line says which."""
+    from torch.distributed import is_torchelastic_launched
+
     from studio.engine.checkpoint import resolve
     from studio.engine.lora.board import Board
     from studio.engine.lora.config import TrainSettings, read_settings, settings_of
@@ -91,6 +98,10 @@ def run(args: argparse.Namespace) -> int:
         if not found:
             raise InvalidRequest("resume", f"be left out; {args.out} holds no checkpoint yet", args.resume)
         resume = found[-1]
+    if args.processes < 1:
+        raise InvalidRequest("processes", "be at least 1", args.processes)
+    if args.processes > 1 and not is_torchelastic_launched():
+        return launch(args.processes, sys.argv[1:])
     places = load_settings()
     job = TrainingJob(
         checkpoint=resolve(args.model, (places.models_dir, places.checkpoints_dir)),

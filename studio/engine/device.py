@@ -60,6 +60,11 @@ def free_memory(device: torch.device) -> float | None:
     return torch.cuda.mem_get_info(device)[0] / GB if device.type == "cuda" else None
 
 
+def peak_memory(device: torch.device) -> float | None:
+    """Return the most GB that tensors had of a CUDA device at a time; None for every other device."""
+    return torch.cuda.max_memory_allocated(device) / GB if device.type == "cuda" else None
+
+
 def memory_of(device: torch.device, limit: float | None = None, held: float = 0.0) -> DeviceMemory:
     """Measure a device's memory; the machine's RAM for the CPU.
 

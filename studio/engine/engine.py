@@ -143,11 +143,11 @@ class Engine:
             steps=effective.how.steps,
         )
 
-    def to_codes(self, source: Path, run: Run | None = None) -> tuple[int, ...]:
+    def to_codes(self, source: Path, run: Run | None = None, *, cut: bool = False) -> tuple[int, ...]:
         """Return the 5 Hz codes of an audio file; raises as `listening.audio_codes`, and OutOfMemory or Cancelled."""
         loaded, advice = self._loaded, things_to_try(self._loaded.attempt())
         tiling = self._tiling(run or Run())
-        return within_memory(loaded.device, lambda: audio_codes(loaded, source, tiling), advice)
+        return within_memory(loaded.device, lambda: audio_codes(loaded, source, tiling, cut=cut), advice)
 
     def prepare_songs(self, dataset: Dataset, folder: Path, how: Preparation, progress: Progress) -> Prepared:
         """Write the tensors that training this model on a dataset reads; see `lora.prepare.prepare`.

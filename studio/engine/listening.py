@@ -22,15 +22,15 @@ def check_codes_known(spec: ModelSpec) -> None:
 
 
 @torch.inference_mode()
-def audio_codes(loaded: Loaded, source: Path, tiling: Tiling) -> tuple[int, ...]:
+def audio_codes(loaded: Loaded, source: Path, tiling: Tiling, *, cut: bool = False) -> tuple[int, ...]:
     """Return the codes of a file, five a second, a last piece of less than 200 ms filled with silence (engine.md 2.6).
 
-    Raises InvalidRequest for a checkpoint without audio tokenizer, AudioError for a file that can't be read, lasts too
-    long or holds no sound.
+    With `cut` a file that lasts too long is heard from its beginning. Raises InvalidRequest for a checkpoint without
+    audio tokenizer, AudioError for a file that can't be read, lasts too long or holds no sound.
     """
     spec, parts = loaded.spec, loaded.parts
     check_codes_known(spec)
-    heard = prepare_source(source, spec.sound, limit=spec.max_duration)
+    heard = prepare_source(source, spec.sound, limit=spec.max_duration, cut=cut)
     if heard.silent:
         raise AudioError(f"{source.name} is silent: there is nothing to turn into codes")
     frames = -(-heard.audio.shape[1] // spec.sound.hop_length)

@@ -23,7 +23,7 @@ from studio.engine.run import Phase, Run
 from studio.errors import CheckpointError
 
 with quiet():
-    from accelerate import init_empty_weights  # type: ignore[import-untyped]  # accelerate ships no types
+    from accelerate import init_empty_weights
     from diffusers.models.autoencoders.autoencoder_oobleck import AutoencoderOobleck
     from diffusers.models.transformers.ace_step_transformer import AceStepTransformer1DModel
     from diffusers.pipelines.ace_step.modeling_ace_step import (

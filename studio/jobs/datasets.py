@@ -27,6 +27,7 @@ class LabelWork(TypedDict):
     todo: list[str]
     done: list[str]
     faults: dict[str, str]  # id -> why it failed
+    notes: dict[str, str]  # id -> what was left out of it
 
 
 class PrepareWork(TypedDict):
@@ -77,7 +78,8 @@ def with_songs(dataset: Dataset, changed: Iterable[Sample]) -> Dataset:
 
 def label_work(row: models.Dataset) -> LabelWork | None:
     """Return how far the last labelling got, None before the first."""
-    return cast(LabelWork | None, row.work.get("label"))
+    work = row.work.get("label")
+    return cast(LabelWork | None, {"notes": {}, **work} if isinstance(work, dict) else None)  # older ones had no notes
 
 
 def prepare_work(row: models.Dataset) -> PrepareWork | None:

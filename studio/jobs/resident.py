@@ -45,8 +45,8 @@ class MusicEngine(Protocol):
     def generate(self, request: Request, run: Run) -> list[Take]:
         """Make one take a seed."""
 
-    def to_codes(self, source: Path, run: Run) -> tuple[int, ...]:
-        """Turn audio into codes."""
+    def to_codes(self, source: Path, run: Run, *, cut: bool = False) -> tuple[int, ...]:
+        """Turn audio into codes; with `cut` the beginning of what is too long."""
 
     def prepare_songs(self, dataset: Dataset, folder: Path, how: Preparation, progress: Progress) -> Prepared:
         """Write what training reads of a dataset."""

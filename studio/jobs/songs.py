@@ -7,6 +7,7 @@ from concurrent.futures import Executor, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from studio.engine.audio.io import read_audio
 from studio.engine.audio.measure import measure
 from studio.engine.dataset.labelling import Labelling, described, to_label
 from studio.engine.dataset.samples import Sample
+from studio.engine.dataset.scan import seconds_of
 from studio.engine.lm.metadata import Facts
 from studio.engine.lm.requests import Draw, FormatRequest, UnderstandRequest
 from studio.engine.requests import LANGUAGES
@@ -34,7 +36,14 @@ from studio.storage.database import Database
 from studio.storage.times import Clock
 
 UNDERSTANDING = Draw(temperature=0.7)  # the original's, for music
-Heard = tuple[Facts, str]  # facts and lyrics
+
+
+class Heard(NamedTuple):
+    """What the models say of a song."""
+
+    facts: Facts
+    lyrics: str
+    note: str = ""  # what of it was not heard
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,7 +129,7 @@ class SongWork:
             work = datasets.label_work(row)
             if work is None or work["job"] != lease.job_id:
                 todo = [sample.id for sample in to_label(datasets.dataset_of(row), payload.how)]
-                work = LabelWork(job=lease.job_id, todo=todo, done=[], faults={})
+                work = LabelWork(job=lease.job_id, todo=todo, done=[], faults={}, notes={})
                 row.work = {**row.work, "label": work}
         return work
 
@@ -152,6 +161,7 @@ class SongWork:
                 error = outcome(lambda: self._put(row, sample_id, heard[0], payload.how))
             if error is None:
                 work["done"].append(sample_id)
+                work["notes"] |= {sample_id: heard[0].note} if heard[0].note else {}
             else:
                 work["faults"][sample_id] = str(error)
             row.work = {**row.work, "label": work}
@@ -159,7 +169,7 @@ class SongWork:
     def _put(self, row: models.Dataset, sample_id: str, heard: Heard, how: Labelling) -> None:
         """What was edited while the model listened is kept: the song is read again."""
         dataset = datasets.dataset_of(row)
-        labelled = described(datasets.song(dataset, sample_id), *heard, how)
+        labelled = described(datasets.song(dataset, sample_id), heard.facts, heard.lyrics, how)
         datasets.store(row, datasets.with_songs(dataset, [labelled]), self.clock())
 
     def _measure(self, sample: Sample, key: str) -> None:
@@ -183,16 +193,25 @@ class SongWork:
 
 
 def hear(sample: Sample, how: Labelling, engine: MusicEngine, writer: LanguageWriter, run: Run) -> Heard:
-    """Return what the models say of a song; raises AudioError, NotFound and what both raise."""
+    """Return what the models say of a song, of one that is too long for them by its beginning.
+
+    Raises AudioError, NotFound and what both models raise.
+    """
     path = Path(sample.audio_path)
     if not path.is_file():
         raise NotFound(f"{path} is not there any more")
     seed = int(hashlib.sha256(f"{how.seed} {sample.id}".encode()).hexdigest()[:12], 16) % (MAX_SEED + 1)
-    codes = engine.to_codes(path, run)
+    codes = engine.to_codes(path, run, cut=True)
+    note = _unheard(path, engine.spec.max_duration)
     told = writer.understand(UnderstandRequest(codes=codes, seed=seed, draw=UNDERSTANDING), run)
     facts = replace(told.facts, caption=told.caption)
     if not how.formats(sample):
-        return facts, told.lyrics
+        return Heard(facts, told.lyrics, note)
     language = sample.language if sample.language in LANGUAGES else "unknown"
     asked = FormatRequest(caption=told.caption, lyrics=sample.raw_lyrics, vocal_language=language, seed=seed)
-    return facts, writer.format(asked, run).lyrics
+    return Heard(facts, writer.format(asked, run).lyrics, note)
+
+
+def _unheard(path: Path, limit: float) -> str:
+    seconds = seconds_of(path)
+    return f"described by its first {limit:g} of {seconds:.0f} s; the model takes no more" if seconds > limit else ""

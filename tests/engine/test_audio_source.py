@@ -94,6 +94,15 @@ def test_an_array_is_prepared_as_a_file_is(tmp_path: Path) -> None:
         prepare_source(np.full((2, 9), np.inf, np.float32), SOUND)
 
 
+def test_the_beginning_of_what_is_too_long_can_be_asked_for(tmp_path: Path) -> None:
+    audio = np.stack([tone(440, 9, 48000), tone(550, 9, 48000)])
+    soundfile.write(tmp_path / "a.wav", audio.T, 48000, subtype="FLOAT")
+    cut = prepare_source(tmp_path / "a.wav", SOUND, limit=2.5, cut=True)
+    np.testing.assert_array_equal(cut.audio, prepare_source(audio, SOUND).audio[:, :120_000])
+    with pytest.raises(AudioError, match=r"lasts 9\.0 s; the limit is 2\.5 s"):
+        prepare_source(tmp_path / "a.wav", SOUND, limit=2.5)
+
+
 def write_three_hours(path: Path) -> None:
     """Repeat the packets of one minute, which takes less time than encoding them."""
     if path.suffix == ".wav":

@@ -135,6 +135,6 @@ class Desk:
 class HearingEngine(FakeEngine):
     """A stand-in engine that hears the same codes in every file."""
 
-    def to_codes(self, source: Path, run: Run) -> tuple[int, ...]:
+    def to_codes(self, source: Path, run: Run, *, cut: bool = False) -> tuple[int, ...]:
         run.step(Phase.PREPARING, 0, 1)
         return (5, 6, 7)

@@ -97,7 +97,7 @@ class FakeEngine:
             for seed in request.seeds
         ]
 
-    def to_codes(self, source: Path, run: Run) -> tuple[int, ...]:
+    def to_codes(self, source: Path, run: Run, *, cut: bool = False) -> tuple[int, ...]:
         return (5, 6, 7)
 
     def unload(self) -> None:

@@ -12,6 +12,8 @@ from streamlit.testing.v1 import AppTest
 from studio.config import ROOT
 from studio.engine.lora.config import settings_of
 from studio.services import Studio
+from studio.services.training.views import TrainingState, TrainingView
+from studio.storage.times import utc_now
 from tests.pages.play import texts
 
 
@@ -134,6 +136,9 @@ def test_lokr_brings_its_own_defaults_and_is_what_is_asked_for(
     monkeypatch.setattr(type(ready.training), "start", start)
     app = page()
     app.segmented_control(key="train.adapter").set_value("lokr").run()
+    app.selectbox(key="train.timesteps").set_value("uniform")
+    app.selectbox(key="train.decay").set_value("linear")
+    app.number_input(key="train.condition_dropout").set_value(0.2).run()
     numbers = {
         name: app.number_input(key=f"train.{name}").value for name in ("learning_rate", "accumulation", "factor")
     }
@@ -146,7 +151,22 @@ def test_lokr_brings_its_own_defaults_and_is_what_is_asked_for(
     wanted = settings_of(asked[0])
     assert (wanted.adapter, wanted.factor, wanted.dropout) == ("lokr", 8, 0.0)
     assert wanted.prompts == ("a calm piano", "fast drums")
+    assert (wanted.timesteps, wanted.decay, wanted.condition_dropout) == ("uniform", "linear", 0.2)
     app.segmented_control(key="train.adapter").set_value("lora").run()
     app.button(key="train.start").click().run()
     wanted = settings_of(asked[1])
     assert (wanted.adapter, wanted.factor, wanted.learning_rate) == ("lora", -1, 1e-4)
+
+
+@pytest.mark.parametrize(("peak", "said"), [(None, "no GPU"), (3.25, "VRAM 3.25 GB at most")])
+def test_the_memory_of_the_device_stands_beside_that_of_the_process(
+    ready: Studio, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, peak: float | None, said: str
+) -> None:
+    last = {"epoch": 1, "epochs": 2, "step": 1, "steps": 4, "loss": 0.5, "smoothed": 0.5, "learning_rate": 1e-4}
+    view = TrainingView(
+        id="run", job_id="", state=TrainingState.RUNNING, stopping=False, model="mini", tensors=tmp_path, out=tmp_path,
+        settings={}, last={**last, "grad_norm": 1.0, "vram_gb": peak}, points=(), lines=(), saved=(), samples=(),
+        elapsed=1.0, memory=1.5, resumable=False, error="", created_at=utc_now(),
+    )  # fmt: skip
+    monkeypatch.setattr(type(ready.training), "latest", lambda self: view)
+    assert f"RAM 1.50 GB · {said}" in texts(page())

@@ -44,26 +44,28 @@ def prepare_source(
     sample_rate: int | None = None,
     limit: float = SOURCE_SECONDS,
     name: str | None = None,
+    cut: bool = False,
 ) -> SourceAudio:
     """Bring a file, or `[channels, samples]` at `sample_rate` Hz (None: the checkpoint's), into the form of `sound`.
 
     Mono is played on every channel, of more channels the first are kept, other rates are resampled (soxr; the original
     uses torchaudio, so samples differ slightly), and samples beyond full scale are clipped. Nothing else changes and
-    nothing is cut. `name` stands for the file in messages. Raises AudioError for what can't be read (stream.py) and for
-    more than `limit` seconds.
+    nothing is cut, unless `cut` asks for the first `limit` seconds of what is longer. `name` stands for the file in
+    messages. Raises AudioError for what can't be read (stream.py) and for more than `limit` seconds.
     """
     if isinstance(source, Path):
         called = name or source.name
         with open_stream(source, called) as stream:
-            return _prepared(stream, sound, limit, called)
+            return _prepared(stream, sound, limit, called, cut)
     called = name or "the audio"
-    return _prepared(_from_array(source, sample_rate or sound.sample_rate, called), sound, limit, called)
+    stream = _from_array(source, sample_rate or sound.sample_rate, called)
+    return _prepared(stream, sound, limit, called, cut)
 
 
-def _prepared(stream: Stream, sound: Sound, limit: float, name: str) -> SourceAudio:
-    if stream.seconds is not None and stream.seconds > limit:
+def _prepared(stream: Stream, sound: Sound, limit: float, name: str, cut: bool) -> SourceAudio:
+    if not cut and stream.seconds is not None and stream.seconds > limit:
         raise AudioError(f"{name} lasts {stream.seconds:.1f} s; the limit is {limit:g} s")
-    blocks = _limited(stream, limit, name)
+    blocks = _first(stream, limit) if cut else _limited(stream, limit, name)
     blocks = (_on_channels(block, sound.channels) for block in blocks)
     if stream.rate != sound.sample_rate:
         blocks = _resampled(blocks, stream.rate, sound)
@@ -89,6 +91,15 @@ def _limited(stream: Stream, limit: float, name: str) -> Iterator[Block]:
         if read > limit * stream.rate:
             raise AudioError(f"{name} lasts more than {read / stream.rate:.1f} s; the limit is {limit:g} s")
         yield block
+
+
+def _first(stream: Stream, seconds: float) -> Iterator[Block]:
+    left = round(seconds * stream.rate)
+    for block in stream.blocks:
+        yield block[:left]
+        left -= len(block)
+        if left <= 0:
+            return
 
 
 def _on_channels(block: Block, channels: int) -> Block:

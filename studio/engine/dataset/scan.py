@@ -48,7 +48,7 @@ def scan(folder: Path, into: Dataset | None = None, progress: Progress | None = 
         if progress is not None:
             progress(done, len(songs), song.name)
         try:
-            seconds = _seconds(song)
+            seconds = seconds_of(song)
         except AudioError as error:
             faults.append(f"{song.relative_to(folder)}: {error}")
             continue
@@ -86,13 +86,14 @@ def check_audio(dataset: Dataset) -> list[str]:
     faults = []
     for sample in dataset.labeled:
         try:
-            _seconds(Path(sample.audio_path))
+            seconds_of(Path(sample.audio_path))
         except StudioError as error:
             faults.append(f"{sample.filename}: {error}")
     return faults
 
 
-def _seconds(song: Path) -> float:
+def seconds_of(song: Path) -> float:
+    """Return the length of a file; raises AudioError."""
     with open_stream(song, song.name) as stream:
         if stream.seconds is not None:
             return stream.seconds

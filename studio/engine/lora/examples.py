@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import pickle
 import random
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import torch
@@ -29,6 +29,7 @@ class Example:
     latents: Tensor  # [T, C]
     states: Tensor  # [L, H], real positions only
     context: Tensor  # [T, 2C]
+    sha256: str = ""  # of its file
 
     @property
     def frames(self) -> int:
@@ -46,6 +47,17 @@ class Batch:
     states: Tensor  # [B, L, H]
     heard: Tensor  # [B, L] bool
 
+    def only(self, rows: slice) -> Batch:
+        """Return some of the songs, padded as they are."""
+        return self._each(lambda part: part[rows])
+
+    def to(self, device: torch.device) -> Batch:
+        """Return the songs on a device."""
+        return self._each(lambda part: part.to(device))
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> Batch:
+        return Batch(**{item.name: change(getattr(self, item.name)) for item in fields(self)})
+
 
 def read_examples(folder: Path) -> list[Example]:
     """Read every prepared song of a folder: those of its manifest, else every `*.pt`.
@@ -60,9 +72,10 @@ def read_examples(folder: Path) -> list[Example]:
         path = folder / name
         if not path.resolve().is_relative_to(folder.resolve()):
             raise CheckpointError(f"{folder / MANIFEST} names {name}, which lies outside of its folder")
-        if name in sums and sha256(path) != sums[name]:
+        found = sha256(path)
+        if sums.get(name, found) != found:
             raise CheckpointError(f"{path} was changed or damaged since it was prepared; prepare the dataset again")
-        examples.append(_read(path))
+        examples.append(_read(path, found))
     if not examples:
         raise CheckpointError(f"{folder} holds no tensor files")
     return examples
@@ -87,7 +100,7 @@ def _listed(folder: Path) -> tuple[list[str], Mapping[str, str]]:
     return names, sums
 
 
-def _read(path: Path) -> Example:
+def _read(path: Path, digest: str) -> Example:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
@@ -103,6 +116,7 @@ def _read(path: Path) -> Example:
     real = content[KEYS[1]] > 0
     return Example(
         name=path.name,
+        sha256=digest,
         latents=latents[real],
         context=context[real],
         states=states[content[KEYS[3]].bool()] if content[KEYS[3]].any() else states,

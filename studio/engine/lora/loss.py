@@ -14,6 +14,7 @@ from studio.engine.schedule import noise_levels
 MU, SIGMA = -0.4, 1.0  # of the published models' own training
 _STEPS = 8
 _DROPOUT = 0.15
+_ALL = slice(None)
 
 
 class FlowLoss:
@@ -28,18 +29,23 @@ class FlowLoss:
         dropout = settings.condition_dropout
         self.dropout = (0.0 if turbo else _DROPOUT) if dropout is None else dropout
 
-    def __call__(self, batch: Batch, generator: torch.Generator, *, dropping: bool = True) -> Tensor:
-        """Return the mean squared error over the real frames, float32; the CPU `generator` decides everything."""
-        device, count = batch.latents.device, len(batch.latents)
-        noise = torch.randn(batch.latents.shape, generator=generator).to(device)
-        levels = self.levels(count, generator).to(device)
-        dropped = torch.rand(count, generator=generator).to(device) < (self.dropout if dropping else 0.0)
+    def __call__(
+        self, batch: Batch, generator: torch.Generator, *, dropping: bool = True, rows: slice = _ALL
+    ) -> Tensor:
+        """Return the mean squared error over the real frames, float32; the CPU `generator` decides everything.
+
+        With `rows` it is these songs' share: the shares of all songs add up to the whole.
+        """
+        device, count, frames = batch.latents.device, len(batch.latents), batch.real.float().sum()
+        noise = torch.randn(batch.latents.shape, generator=generator)[rows].to(device)
+        levels = self.levels(count, generator)[rows].to(device)
+        dropped = torch.rand(count, generator=generator)[rows].to(device) < (self.dropout if dropping else 0.0)
+        batch = batch.only(rows)
         states = torch.where(dropped[:, None, None], self._null.to(device), batch.states)
         at = levels[:, None, None]
         noisy = at * noise + (1 - at) * batch.latents
         error = (self._network.velocity(noisy, levels, batch, states) - (noise - batch.latents)).square().mean(-1)
-        real = batch.real.float()
-        return (error * real).sum() / real.sum()
+        return (error * batch.real.float()).sum() / frames
 
     def levels(self, count: int, generator: torch.Generator) -> Tensor:
         """Draw noise levels `[count]`, 1 is noise."""

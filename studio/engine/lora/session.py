@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import platform
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,14 +14,15 @@ from studio.engine.dataset.files import write_json
 from studio.engine.device import choose_device, choose_dtype, name_of
 from studio.engine.engine import Engine
 from studio.engine.loaded import hold
+from studio.engine.lora.card import CARD, card_of
 from studio.engine.lora.config import TrainSettings
 from studio.engine.lora.examples import Example, read_examples
 from studio.engine.lora.layout import CARD, FINAL, MANIFEST, checkpoints
 from studio.engine.lora.loss import FlowLoss, describe
 from studio.engine.lora.network import Trainable
 from studio.engine.lora.samples import Event, Sampler
+from studio.engine.lora.team import Team
 from studio.engine.lora.train import Ending, Training
-from studio.engine.manifest import sha256
 from studio.engine.memory import MemoryPlan
 from studio.engine.run import Run
 from studio.engine.setup import Setup
@@ -49,29 +49,29 @@ def train(job: TrainingJob, tell: Callable[[Event], None], stopping: Callable[[]
     """
     if job.resume is None and (checkpoints(job.out) or (job.out / FINAL).exists()):
         raise InvalidRequest("out", "be a new folder, or be resumed: it holds a run already", str(job.out))
-    examples = read_examples(job.tensors)
-    training, card = _training(job, examples)
+    examples, team = read_examples(job.tensors), Team(choose_device(job.device))
+    training, card = _training(job, examples, team)
     if job.resume is not None:
         training.resume(job.resume)
-    write_json(job.out / CARD, card)
-    tell(
-        {
-            "event": "started",
-            "songs": len(examples),
-            "steps": training.total,
-            "at": training.at.step,
-            "settings": card["settings"],
-        }
-    )
-    ending = training.run(tell, stopping)
-    tell({"event": "ended", "status": ending.value, "step": training.at.step, "out": str(job.out)})
+    if team.leads:
+        write_json(job.out / CARD, card)
+    told = tell if team.leads else _silent
+    counts = {"songs": len(examples), "steps": training.total, "at": training.at.step, "processes": team.count}
+    told({"event": "started", **counts, "settings": card["settings"]})
+    ending = training.run(told, stopping)
+    told({"event": "ended", "status": ending.value, "step": training.at.step, "out": str(job.out)})
+    team.leave()
     return ending
 
 
-def _training(job: TrainingJob, examples: list[Example]) -> tuple[Training, Event]:
+def _silent(_event: Event) -> None:
+    """What the processes beside the first one tell."""
+
+
+def _training(job: TrainingJob, examples: list[Example], team: Team) -> tuple[Training, Event]:
     from studio.engine.loader import load_components  # here, because it costs eight seconds
 
-    device = choose_device(job.device)
+    device = team.device
     dtype = choose_dtype(job.dtype, device)
     if dtype is torch.float16:
         raise InvalidRequest("dtype", "be bfloat16 or float32 for training; float16 overflows", name_of(dtype))
@@ -79,7 +79,7 @@ def _training(job: TrainingJob, examples: list[Example]) -> tuple[Training, Even
     dit, null = parts.transformer, parts.condition_encoder.null_condition_emb.detach().clone()
     spec = job.checkpoint.spec
     engine = None
-    if job.settings.sample_every:
+    if job.settings.sample_every and team.leads:
         plan = MemoryPlan(offload=device.type != "cpu", offload_dit=False, int8=False)
         engine = Engine(hold(spec, parts, Setup(device=job.device, dtype=job.dtype), plan))
     else:
@@ -91,18 +91,12 @@ def _training(job: TrainingJob, examples: list[Example]) -> tuple[Training, Even
     network = Trainable(dit, job.settings)
     loss = FlowLoss(network, null, spec.defaults)
     sampler = Sampler(engine, network, job.out) if engine else None
-    training = Training(network, loss, examples, job.out, model=spec.name, device=str(device), sampler=sampler)
-    manifest = job.tensors / MANIFEST
+    training = Training(network, loss, examples, job.out, model=spec.name, team=team, sampler=sampler)
     card: Event = {
-        "model": spec.name,
-        "tensors": str(job.tensors.absolute()),
-        "manifest_sha256": sha256(manifest) if manifest.is_file() else None,
         "settings": describe(loss, job.settings) | {"warmup_steps": job.settings.warmup(training.total)},
         "parameters": sum(weight.numel() for weight in network.weights.values()),
-        "device": str(device),
-        "dtype": name_of(dtype),
-        "torch": torch.__version__,
-        "python": platform.python_version(),
+        "processes": team.count,
+        **card_of(job.checkpoint, job.tensors, examples, {"device": str(device), "dtype": name_of(dtype)}),
     }
     return training, card
 

@@ -20,13 +20,15 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from studio.engine.device import peak_memory
 from studio.engine.lora.config import FREE, Optimizer, TrainSettings
-from studio.engine.lora.examples import Batch, Example, collate, order
+from studio.engine.lora.examples import Example, collate, order
 from studio.engine.lora.layout import CHECKPOINTS, FINAL, STATE, checkpoints
 from studio.engine.lora.loss import FlowLoss
 from studio.engine.lora.network import Trainable, is_finite, replace_folder
 from studio.engine.lora.portable import learnt
 from studio.engine.lora.samples import Event, Sampler
+from studio.engine.lora.team import Team
 from studio.errors import CheckpointError, InvalidRequest
 
 _SMOOTHING = 0.1  # weight of the newest loss
@@ -60,13 +62,17 @@ class Training:
         out: Path,
         *,
         model: str,
-        device: str,
+        team: Team,
         sampler: Sampler | None = None,
     ) -> None:
-        """Start from nothing; `model` is the name of the base, `sampler` makes takes after epochs."""
+        """Start from nothing; `model` is the name of the base, `sampler` makes takes after epochs.
+
+        The batch size is that of each process in the `team`, which counts as one process with a larger batch.
+        """
         self.settings = network.settings
         self._network, self._loss, self._out, self._model = network, loss, out, model
-        self._device, self._sampler = torch.device(device), sampler
+        self._team, self._device, self._sampler = team, team.device, sampler
+        self._batch = self.settings.batch_size * team.count
         self._train, self._held = _split(examples, self.settings)
         self._names = [f"{example.name} {example.frames}" for example in examples]
         self._optimizer = _optimizer(self.settings, list(network.weights.values()))
@@ -77,7 +83,7 @@ class Training:
     @property
     def updates(self) -> int:
         """Updates in an epoch."""
-        batches = -(-len(self._train) // self.settings.batch_size)
+        batches = -(-len(self._train) // self._batch)
         return -(-batches // self.settings.accumulation)
 
     @property
@@ -91,31 +97,37 @@ class Training:
         self._sample(tell, stopping)
         started, first = time.monotonic(), self.at.step
         while self.at.epoch < self.settings.epochs:
-            batches = order(
-                [one.frames for one in self._train], self.settings.batch_size, self.settings.seed, self.at.epoch
-            )
+            batches = order([one.frames for one in self._train], self._batch, self.settings.seed, self.at.epoch)
             size = self.settings.accumulation
             while self.at.update < self.updates:
-                if stopping():
-                    tell({"event": "saved", "path": str(self.save(f"step_{self.at.step}"))})
+                if self._team.any(stopping()):
+                    self._keep(f"step_{self.at.step}", tell)
                     return Ending.STOPPED
-                event = self._update(batches[self.at.update * size : (self.at.update + 1) * size])
+                event = self.update(batches[self.at.update * size : (self.at.update + 1) * size])
                 pace = (time.monotonic() - started) / (self.at.step - first)
                 tell(event | {"seconds_left": round(pace * (self.total - self.at.step), 1)})
                 if self.settings.save_steps and self.at.step % self.settings.save_steps == 0:
-                    tell({"event": "saved", "path": str(self.save(f"step_{self.at.step}"))})
+                    self._keep(f"step_{self.at.step}", tell)
             self.at.epoch, self.at.update = self.at.epoch + 1, 0
             self._tell_validation(tell)
             if self.at.epoch % self.settings.save_every == 0 or self.at.epoch == self.settings.epochs:
-                tell({"event": "saved", "path": str(self.save(f"epoch_{self.at.epoch}"))})
+                self._keep(f"epoch_{self.at.epoch}", tell)
             self._sample(tell, stopping)
         check_adapter(self.weights)
+        if self._team.leads:
+            self._finish(tell)
+        return Ending.COMPLETED
+
+    def _finish(self, tell: Callable[[Event], None]) -> None:
         folder = self._out / FINAL
         partial = folder.with_name(f".{FINAL}.partial")
         self._network.save(partial / "adapter", self.weights, self._model)
         replace_folder(partial, folder)
         tell({"event": "saved", "path": str(folder)})
-        return Ending.COMPLETED
+
+    def _keep(self, name: str, tell: Callable[[Event], None]) -> None:
+        if self._team.leads:
+            tell({"event": "saved", "path": str(self.save(name))})
 
     @property
     def weights(self) -> Mapping[str, Tensor]:
@@ -136,7 +148,7 @@ class Training:
             "optimizer_state_dict": self._optimizer.state_dict(),
             "weights": {key: value.detach() for key, value in self._network.weights.items()},
             "average": self._average,
-            "settings": _fixed(self.settings),
+            "settings": self._fixed(),
             "data": self._names,
             "model": self._model,
         }
@@ -155,7 +167,7 @@ class Training:
             state = torch.load(folder / STATE, map_location="cpu", weights_only=True)
         except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
             raise CheckpointError(f"{folder / STATE} can't be read: {error}") from error
-        for name, mine in {"model": self._model, "data": self._names, "settings": _fixed(self.settings)}.items():
+        for name, mine in {"model": self._model, "data": self._names, "settings": self._fixed()}.items():
             if state.get(name) != mine:
                 raise InvalidRequest("resume", f"be a run with the same {name} ({mine})", state.get(name))
         if set(state["weights"]) != set(self._network.weights):
@@ -178,29 +190,31 @@ class Training:
         total = 0.0
         with torch.no_grad(), self._averaged():
             for number, example in enumerate(self._held):
-                batch = self._moved(collate([example], self.settings.crop_frames))
+                batch = collate([example], self.settings.crop_frames).to(self._device)
                 for level in range(8):
                     generator = torch.Generator().manual_seed(_seed(self.settings.seed, "held", number, level))
                     total += float(self._loss(batch, generator, dropping=False)) / 8
         return total / len(self._held)
 
-    def _update(self, batches: Sequence[Sequence[int]]) -> Event:
-        """One update over its micro-batches; the loss told is their mean, whatever their number."""
-        settings, losses = self.settings, list[float]()
+    def update(self, batches: Sequence[Sequence[int]]) -> Event:
+        """Do one update over micro-batches of songs, by their places; the loss told is their mean."""
+        settings, losses, place = self.settings, list[float](), self._team.place
+        weights = list(self._network.weights.values())
         self._network.use(training=True)
         self._optimizer.zero_grad(set_to_none=True)
         for number, places in enumerate(batches):
             seed = _seed(settings.seed, self.at.step, number)
-            torch.manual_seed(seed)  # dropout's
+            if place >= len(places):
+                continue  # the last batch of an epoch may be too small for all
+            torch.manual_seed(_seed(seed, place) if place else seed)  # dropout's
             chance = random.Random(seed)
-            batch = self._moved(collate([self._train[place] for place in places], settings.crop_frames, chance))
-            loss = self._loss(batch, torch.Generator().manual_seed(seed))
+            batch = collate([self._train[one] for one in places], settings.crop_frames, chance).to(self._device)
+            loss = self._loss(batch, torch.Generator().manual_seed(seed), rows=self._team.rows)
             (loss / len(batches)).backward()  # type: ignore[no-untyped-call]  # torch's own
             losses.append(float(loss.detach()))
-        weights = list(self._network.weights.values())
+        mean = self._team.add_up(weights, sum(losses) / len(batches))
         norm = float(torch.nn.utils.clip_grad_norm_(weights, settings.clip_norm))
         rate = settings.rate(self.at.step, self.total)
-        mean = sum(losses) / len(losses)
         skipped = not math.isfinite(norm)
         if not skipped:
             for group in self._optimizer.param_groups:
@@ -222,7 +236,13 @@ class Training:
             "learning_rate": rate,
             "grad_norm": norm,
             "skipped": skipped,
+            "vram_gb": peak_memory(self._device),
         }
+
+    def _fixed(self) -> dict[str, object]:
+        """The settings a resumed run must share; with other epochs the learning rate decays to another end."""
+        row = self.settings.as_row() | {"batch_size": self._batch}
+        return {key: value for key, value in row.items() if key not in FREE}
 
     @torch.no_grad()
     def _follow(self) -> None:
@@ -233,7 +253,7 @@ class Training:
         return _Swapped(self._network.weights, self._average or {})
 
     def _tell_validation(self, tell: Callable[[Event], None]) -> None:
-        loss = self.validation_loss()
+        loss = self.validation_loss() if self._team.leads else None
         if loss is not None:
             tell({"event": "validation", "epoch": self.at.epoch, "step": self.at.step, "loss": loss})
 
@@ -242,11 +262,6 @@ class Training:
         if self._sampler is not None and not self.at.update:
             with self._averaged():
                 self._sampler.make(self.at.epoch, self.at.step, tell, stopping)
-
-    def _moved(self, batch: Batch) -> Batch:
-        parts = (batch.latents, batch.context, batch.real, batch.states, batch.heard)
-        latents, context, real, states, heard = (part.to(self._device) for part in parts)
-        return Batch(latents=latents, context=context, real=real, states=states, heard=heard)
 
 
 class _Swapped:
@@ -276,11 +291,6 @@ def check_adapter(weights: Mapping[str, Tensor]) -> None:
 
 def _seed(*parts: object) -> int:
     return int(hashlib.sha256(" ".join(map(str, parts)).encode()).hexdigest()[:15], 16)
-
-
-def _fixed(settings: TrainSettings) -> dict[str, object]:
-    """The settings a resumed run must share; with other epochs the learning rate decays to another end."""
-    return {key: value for key, value in settings.as_row().items() if key not in FREE}
 
 
 def _split(examples: Sequence[Example], settings: TrainSettings) -> tuple[list[Example], list[Example]]:

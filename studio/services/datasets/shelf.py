@@ -220,8 +220,11 @@ def _label_report(row: models.Dataset, dataset: Dataset) -> LabelReport | None:
     if work is None:
         return None
     names = {sample.id: sample.filename for sample in dataset.samples}
-    faults = {names.get(sample_id, sample_id): reason for sample_id, reason in work["faults"].items()}
-    return LabelReport(job_id=work["job"], wanted=len(work["todo"]), done=len(work["done"]), faults=faults)
+    faults, notes = (
+        {names.get(sample_id, sample_id): reason for sample_id, reason in reasons.items()}
+        for reasons in (work["faults"], work["notes"])
+    )
+    return LabelReport(job_id=work["job"], wanted=len(work["todo"]), done=len(work["done"]), faults=faults, notes=notes)
 
 
 def _prepare_report(row: models.Dataset) -> PrepareReport | None:

@@ -39,6 +39,7 @@ class LabelReport:
     wanted: int
     done: int
     faults: Mapping[str, str]  # file name -> why
+    notes: Mapping[str, str]  # file name -> what of it was not heard
 
     @property
     def left(self) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-DEFAULTS: Mapping[str, str | int | float | bool] = {  # of the page (product.md T-04 to T-13)
+DEFAULTS: Mapping[str, str | int | float | bool | None] = {  # of the page (product.md T-04 to T-13)
     "adapter": "lora",
     "rank": 64,
     "alpha": 128,
@@ -23,6 +23,10 @@ DEFAULTS: Mapping[str, str | int | float | bool] = {  # of the page (product.md 
     "keep": 3,
     "checkpointing": False,
     "optimizer": "adamw",
+    "decay": "cosine",
+    "warmup_steps": 100,
+    "timesteps": None,  # and the next: the family's
+    "condition_dropout": None,
     "crop_frames": 0,  # whole songs
     "ema": 0.0,
     "validation": 0.0,
@@ -67,6 +71,6 @@ PRESETS: Mapping[str, Preset] = {
 }
 
 
-def preset_values(name: str) -> dict[str, str | int | float | bool]:
+def preset_values(name: str) -> dict[str, str | int | float | bool | None]:
     """Return the whole settings of a preset."""
     return {**DEFAULTS, **PRESETS[name].changes}

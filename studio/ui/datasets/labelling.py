@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Mapping
 
 import streamlit as st
 
@@ -134,7 +135,12 @@ def _report(report: LabelReport, running: bool) -> None:
     st.markdown(_("Last run: {what}.").format(what=" · ".join(parts)))
     if report.left and not running:
         st.caption(_("It was stopped; Only unlabelled goes on with the rest."))
-    if failed:
-        with st.expander(plural("{n} song failed", "{n} songs failed", failed)):
-            lines = list(report.faults.items())[:_SHOWN]
+    _listed(plural("{n} song failed", "{n} songs failed", failed), report.faults)
+    _listed(plural("{n} song was heard in part", "{n} songs were heard in part", len(report.notes)), report.notes)
+
+
+def _listed(title: str, reasons: Mapping[str, str]) -> None:
+    if reasons:
+        with st.expander(title):
+            lines = list(reasons.items())[:_SHOWN]
             st.markdown("\n".join(f"- **{plain(name)}**: {plain(why)}" for name, why in lines))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import cast
 
 import streamlit as st
 
@@ -24,6 +25,13 @@ _PRESETS = {
 }
 _KINDS = {"lora": N_("LoRA"), "lokr": N_("LoKr")}
 _OPTIMIZERS = {"adamw": N_("AdamW"), "adamw8bit": N_("AdamW with 8-bit states"), "adafactor": N_("Adafactor")}
+_DECAYS = {"cosine": N_("Cosine"), "linear": N_("Linear"), "constant": N_("Constant")}
+_TIMESTEPS = {
+    None: N_("as the model was trained"),
+    "discrete": N_("the eight that turbo plays with"),
+    "logit_normal": N_("mostly in the middle"),
+    "uniform": N_("evenly"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +58,8 @@ _RANGES: Mapping[str, _Range] = {
     "seed": _Range(0, 2**32 - 1, 1, N_("The same seed with the same songs and settings gives the same adapter.")),
     "keep": _Range(1, 1000, 1, N_("Older checkpoints than the newest so many are removed.")),
     "ema": _Range(0.0, 0.9999, 0.001, N_("Decay of a running average that is saved instead; 0 is none."), "%.4f"),
+    "warmup_steps": _Range(0, None, 10, N_("Updates until the full rate is reached, at most a tenth of all.")),
+    "condition_dropout": _Range(0.0, 1.0, 0.05, N_("Share of the songs heard without their words, for guidance.")),
     "factor": _Range(-1, 512, 1, N_("Size of the smaller block; -1 is near the square root.")),
     "sample_every": _Range(0, 4000, 1, N_("Epochs between takes of the prompts below; 0 makes none.")),
     "sample_seconds": _Range(1.0, 120.0, 1.0, N_("Length of each take in seconds."), "%.0f"),
@@ -117,7 +127,31 @@ def panel() -> None:
     with second:
         _number("keep")
     _memory()
+    _schedule()
     _samples()
+
+
+def _schedule() -> None:
+    with st.expander(_("Schedule and noise levels")):
+        first, second = st.columns(2)
+        first.selectbox(
+            label("decay"),
+            tuple(_DECAYS),
+            key=key("decay"),
+            format_func=lambda name: _(_DECAYS[name]),
+            persist_state="session",
+        )
+        second.selectbox(
+            label("timesteps"),
+            tuple(_TIMESTEPS),
+            key=key("timesteps"),
+            format_func=lambda name: _(_TIMESTEPS[name]),
+            persist_state="session",
+        )
+        with first:
+            _number("warmup_steps")
+        with second:
+            _number("condition_dropout", _(_TIMESTEPS[None]))
 
 
 def _of_kind(kind: str) -> None:
@@ -203,7 +237,7 @@ def _memory() -> None:
             _number("validation")
 
 
-def _number(name: str) -> None:
+def _number(name: str, placeholder: str | None = None) -> None:
     limits = _RANGES[name]
     st.number_input(
         label(name),
@@ -213,6 +247,7 @@ def _number(name: str) -> None:
         format=limits.format,
         key=key(name),
         help=_(limits.help),
+        placeholder=placeholder,
         persist_state="session",
     )
 
@@ -243,6 +278,6 @@ def _apply_preset() -> None:
     values = {**preset_values(str(st.session_state[key("preset")])), **(LOKR if kind == "lokr" else {})}
     for name, value in values.items():
         if name == "crop_frames":
-            st.session_state[key("clip_seconds")] = int(value) // FRAMES
+            st.session_state[key("clip_seconds")] = cast(int, value) // FRAMES
         else:
             st.session_state[key(name)] = value

@@ -83,8 +83,9 @@ def _progress(view: TrainingView) -> None:
     ]
     if view.memory is not None:
         more.append(_("RAM {size} GB").format(size=f"{view.memory:.2f}"))
-    if isinstance(vram := last.get("vram_gb"), int | float):
-        more.append(_("VRAM {size} GB").format(size=f"{vram:.2f}"))
+    if "vram_gb" in last:
+        vram = cast(float | None, last["vram_gb"])
+        more.append(_("no GPU") if vram is None else _("VRAM {size} GB at most").format(size=f"{vram:.2f}"))
     st.caption(" · ".join(more))
 
 

@@ -29,18 +29,22 @@ def build(sizes: dict[str, int], layers: int = 3) -> AceStepTransformer1DModel:
     ).requires_grad_(False)
 
 
+def batch_of(count: int, frames: int, texts: int, width: int) -> Batch:
+    return Batch(
+        latents=torch.randn(count, frames, 8),
+        context=torch.randn(count, frames, 16),
+        real=torch.ones(count, frames, dtype=torch.bool),
+        states=torch.randn(count, texts, width),
+        heard=torch.ones(count, texts, dtype=torch.bool),
+    )
+
+
 def kept(dit: AceStepTransformer1DModel, settings: TrainSettings, frames: int, texts: int) -> int:
     """Bytes of the tensors that the way back needs, the model's own apart; the highest with checkpointing, too."""
     network = Trainable(dit, settings)
     network.use(training=True)
     count = settings.batch_size
-    batch = Batch(
-        latents=torch.randn(count, frames, 8),
-        context=torch.randn(count, frames, 16),
-        real=torch.ones(count, frames, dtype=torch.bool),
-        states=torch.randn(count, texts, dit.config.hidden_size),
-        heard=torch.ones(count, texts, dtype=torch.bool),
-    )
+    batch = batch_of(count, frames, texts, dit.config.hidden_size)
     own = {parameter.data_ptr() for parameter in dit.parameters()}
     found: dict[int, int] = {}
     holding: list[Tensor] = []  # so that no place in memory is used twice

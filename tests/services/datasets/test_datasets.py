@@ -39,7 +39,7 @@ class Listener(FakeEngine):
         self.go.set()
         self.heard: list[str] = []
 
-    def to_codes(self, source: Path, run: Run) -> tuple[int, ...]:
+    def to_codes(self, source: Path, run: Run, *, cut: bool = False) -> tuple[int, ...]:
         while not self.go.wait(0.02):
             run.step(Phase.PREPARING, 0, 1)
         self.heard.append(source.name)
@@ -269,6 +269,17 @@ def test_labelling_keeps_what_people_said(labelling: Studio, songs: Path) -> Non
     ]
 
 
+def test_a_song_that_is_too_long_is_described_by_its_beginning_and_that_is_said(labelling: Studio, songs: Path) -> None:
+    write_song(songs / "long.wav", seconds=62)
+    view = scan(labelling)
+    job = labelling.datasets.tasks.label(view.id, Labelling())
+    assert job is not None and finish(labelling, job).state == JobState.DONE
+    after = labelling.datasets.get(view.id)
+    assert [sample.caption for sample in after.dataset.samples] == ["heard"] * 4
+    assert after.labelling is not None and after.labelling.faults == {}
+    assert after.labelling.notes == {"long.wav": "described by its first 60 of 62 s; the model takes no more"}
+
+
 def test_lyrics_are_formatted_or_transcribed_only_when_asked(labelling: Studio, songs: Path) -> None:
     view = scan(labelling)
     job = labelling.datasets.tasks.label(view.id, Labelling(format_lyrics=True))
@@ -302,10 +313,10 @@ def test_stopped_labelling_keeps_what_is_done_and_goes_on(
     third = view.dataset.samples[2]
     to_codes = listener.to_codes
 
-    def hold(source: Path, run: Run) -> tuple[int, ...]:
+    def hold(source: Path, run: Run, *, cut: bool) -> tuple[int, ...]:
         if source.name == "c.wav":
             listener.go.clear()
-        return to_codes(source, run)
+        return to_codes(source, run, cut=cut)
 
     monkeypatch.setattr(listener, "to_codes", hold)
     job = labelling.datasets.tasks.label(view.id, Labelling())
@@ -336,11 +347,11 @@ def test_music_goes_first_and_labelling_goes_on_where_it_was(
     made: list[str] = []
     to_codes = listener.to_codes
 
-    def ask_for_music(source: Path, run: Run) -> tuple[int, ...]:
+    def ask_for_music(source: Path, run: Run, *, cut: bool) -> tuple[int, ...]:
         if source.name == "b.wav" and not made:
             made.append(labelling.generation.submit(FORM))
             run.step(Phase.PREPARING, 0, 1)
-        return to_codes(source, run)
+        return to_codes(source, run, cut=cut)
 
     monkeypatch.setattr(listener, "to_codes", ask_for_music)
     job = labelling.datasets.tasks.label(view.id, Labelling())
@@ -359,10 +370,10 @@ def test_an_edit_made_while_the_model_listens_is_kept(
     first = view.dataset.samples[0]
     to_codes = listener.to_codes
 
-    def edit(source: Path, run: Run) -> tuple[int, ...]:
+    def edit(source: Path, run: Run, *, cut: bool) -> tuple[int, ...]:
         if source.name == "a.wav":
             labelling.datasets.edit(view.id, {first.id: {"caption": "mine", "bpm": 60}}, {first.id: first})
-        return to_codes(source, run)
+        return to_codes(source, run, cut=cut)
 
     monkeypatch.setattr(listener, "to_codes", edit)
     job = labelling.datasets.tasks.label(view.id, Labelling())
