@@ -12,7 +12,8 @@ from sqlalchemy.orm import Session
 from studio.engine.lora.formats import AdapterInfo, adapter_hash, base_model
 from studio.engine.lora.layout import CARD, MANIFEST
 from studio.engine.model_spec import read_json
-from studio.storage.models import Adapter, Training
+from studio.storage.adapters import Adapter
+from studio.storage.models import Training
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,7 +22,7 @@ class Origin:
 
     training_id: str | None = None
     dataset: str = ""  # name
-    dataset_sha256: str = ""  # of the manifest of the prepared songs, as the run read it
+    dataset_sha256: str = ""  # over the prepared songs, as the run read them
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +58,7 @@ def origin_of(training: Training) -> Origin:
     return Origin(
         training_id=training.id,
         dataset=str(name or Path(training.tensors).name)[:255],
-        dataset_sha256=str(told.get("manifest_sha256") or ""),
+        dataset_sha256=str(told.get("data_sha256") or ""),
     )
 
 

@@ -98,9 +98,7 @@ class Generation:
                 score=score,
                 adapters=self._models.adapters(),
             )
-            job_id = self._queue.submit(
-                session, payload, user_id=self._principal.user_id, batch_id=batch.id, priority=priority
-            )
+            job_id = self._queue.submit(session, payload, user_id=batch.user_id, batch_id=batch.id, priority=priority)
             tell(session, batch.user_id, Deed.GENERATED, batch.id, batch.created_at, task=batch.task, model=model.name)
         self._wake()
         return job_id

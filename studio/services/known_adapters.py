@@ -17,8 +17,8 @@ from studio.engine.lora.wanted import Wanted
 from studio.errors import NotFound, StudioError
 from studio.jobs import registering
 from studio.jobs.registering import Found, Origin
+from studio.storage.adapters import Adapter
 from studio.storage.database import Database
-from studio.storage.models import Adapter
 from studio.storage.times import Clock
 
 

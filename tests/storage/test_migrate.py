@@ -17,9 +17,10 @@ from sqlalchemy.exc import IntegrityError, StatementError
 from studio.config import Settings
 from studio.errors import StorageError
 from studio.storage import words
+from studio.storage.adapters import Adapter
 from studio.storage.database import Database
 from studio.storage.migrate import migrate, upgrade
-from studio.storage.models import Adapter, Base, Batch, User
+from studio.storage.models import Base, Batch, User
 from studio.storage.users import local_user
 
 

@@ -11,7 +11,6 @@ from studio.engine.checkpoint import Checkpoint
 from studio.engine.environment import MODEL_SUM, environment_of, weights_sum
 from studio.engine.lora.examples import Example
 
-CARD = "run.json"
 _SOURCE = Path(__file__).resolve().parents[3]
 
 

@@ -14,10 +14,10 @@ from studio.engine.dataset.files import write_json
 from studio.engine.device import choose_device, choose_dtype, name_of
 from studio.engine.engine import Engine
 from studio.engine.loaded import hold
-from studio.engine.lora.card import CARD, card_of
+from studio.engine.lora.card import card_of
 from studio.engine.lora.config import TrainSettings
 from studio.engine.lora.examples import Example, read_examples
-from studio.engine.lora.layout import CARD, FINAL, MANIFEST, checkpoints
+from studio.engine.lora.layout import CARD, FINAL, checkpoints
 from studio.engine.lora.loss import FlowLoss, describe
 from studio.engine.lora.network import Trainable
 from studio.engine.lora.samples import Event, Sampler

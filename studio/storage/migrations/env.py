@@ -5,7 +5,7 @@ from __future__ import annotations
 from alembic import context
 from sqlalchemy import Connection
 
-from studio.storage import pause, people  # noqa: F401 - for their tables
+from studio.storage import adapters, pause, people  # noqa: F401 - for their tables
 from studio.storage.models import Base
 from studio.storage.words import is_ours
 
