@@ -146,7 +146,7 @@ def test_what_a_run_learnt_is_known_with_what_it_learnt_from(studio: Studio, sch
     run = _start(studio)
     until(out.is_dir)
     write_adapter(out / "final" / "adapter")
-    (out / "run.json").write_text(json.dumps({"manifest_sha256": "5a" * 32}))
+    (out / "run.json").write_text(json.dumps({"data_sha256": "5a" * 32}))
     _ended(studio)
     until(lambda: bool(studio.adapters.known.all()))
     (made,) = studio.adapters.known.all()
