@@ -53,7 +53,7 @@ class Adapters:
         found = registering.read(inspect_adapter(path.strip()))
         if find_spec("peft") is None:
             raise ModelNotReady("adapters need the package peft; install the studio with its group engine")
-        others = self._models.adapters().adapters if beside else ()
+        others = self._models.adapters(self._user_id).adapters if beside else ()
         if found.sha256 in [one.sha256 for one in others]:
             raise InvalidRequest("lora_path", "be another adapter than those that are loaded", path)
         name = found.info.name
@@ -92,7 +92,7 @@ class Adapters:
 
         Raises NotFound that names those that are gone, nothing is changed then, and ModelNotReady.
         """
-        if wanted.told() == self._models.adapters().told():
+        if wanted.told() == self._models.adapters(self._user_id).told():
             return None
         found = [self.known.locate(one) for one in wanted.adapters]
         if missing := [one.name for one, place in zip(wanted.adapters, found, strict=True) if place is None]:
@@ -103,7 +103,7 @@ class Adapters:
         return self._submit(replace(wanted, adapters=tuple(one for one in found if one is not None)))
 
     def _loaded(self, field: str) -> AdapterSet:
-        there = self._models.adapters()
+        there = self._models.adapters(self._user_id)
         if not there.adapters:
             raise InvalidRequest(field, "wait for an adapter; none is loaded", "")
         return there

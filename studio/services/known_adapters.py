@@ -10,13 +10,14 @@ from pathlib import Path
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from studio.engine.dataset.roots import inside
 from studio.engine.lora.formats import adapter_hash, inspect_adapter
 from studio.engine.lora.layout import remove
 from studio.engine.lora.wanted import Wanted
-from studio.errors import NotFound, StudioError
+from studio.errors import NotFound, PermissionDenied, StudioError
 from studio.jobs import registering
 from studio.jobs.registering import Found, Origin
+from studio.services.places import place_of
+from studio.services.principal import Principal, Right
 from studio.storage.adapters import Adapter
 from studio.storage.database import Database
 from studio.storage.times import Clock
@@ -43,15 +44,15 @@ class AdapterView:
 class KnownAdapters:
     """The list of one user."""
 
-    def __init__(self, database: Database, roots: Sequence[Path], *, user_id: str, clock: Clock) -> None:
+    def __init__(self, database: Database, roots: Sequence[Path], *, principal: Principal, clock: Clock) -> None:
         self._database = database
         self._roots = roots
-        self._user_id = user_id
+        self._principal = principal
         self._clock = clock
 
     def all(self) -> list[AdapterView]:
         """Return every known adapter, the newest first, those whose folder is gone too."""
-        mine = select(Adapter).where(Adapter.user_id == self._user_id)
+        mine = select(Adapter).where(Adapter.user_id == self._principal.user_id)
         with self._database.read() as session:
             return [_view(row) for row in session.scalars(mine.order_by(Adapter.created_at.desc(), Adapter.id))]
 
@@ -62,33 +63,41 @@ class KnownAdapters:
     def enter(self, found: Found, origin: Origin | None = None) -> AdapterView:
         """Enter an adapter that was read, or bring its entry up to date."""
         with self._database.write() as session:
-            row = registering.register(session, found, user_id=self._user_id, now=self._clock(), origin=origin)
+            row = registering.register(
+                session, found, user_id=self._principal.user_id, now=self._clock(), origin=origin
+            )
             return _view(row)
 
     def remove(self, adapter_id: str, *, files: bool = False) -> None:
         """Take an adapter off the list; its folder is deleted only with `files`.
 
         Raises NotFound for another id, InvalidRequest for a folder outside of the roots or with something else in it,
-        StorageError; the entry stays then.
+        PermissionDenied for one that others have on their list, StorageError; the entry stays then.
         """
         with self._database.write() as session:
             row = self._find(session, adapter_id)
             if files:
-                remove(inside(self._roots, row.path, "lora_path"))
+                self._check_alone(session, row)
+                remove(place_of(self._roots, row.path, "lora_path", self._principal))
             session.delete(row)
 
     def locate(self, wanted: Wanted) -> Wanted | None:
         """Return an adapter with the folder its contents lie in now; None where that is nowhere known."""
-        same = select(Adapter.path).where(Adapter.user_id == self._user_id, Adapter.sha256 == wanted.sha256)
+        same = select(Adapter.path).where(Adapter.user_id == self._principal.user_id, Adapter.sha256 == wanted.sha256)
         with self._database.read() as session:
             known = list(session.scalars(same))
         return next(
             (replace(wanted, path=path) for path in (wanted.path, *known) if path and _holds(path, wanted.sha256)), None
         )
 
+    def _check_alone(self, session: Session, row: Adapter) -> None:
+        others = select(Adapter.id).where(Adapter.path == row.path, Adapter.user_id != row.user_id).limit(1)
+        if not self._principal.may(Right.ADMINISTER) and session.scalars(others).first() is not None:
+            raise PermissionDenied("others have this adapter on their list, so only an administrator may delete it")
+
     def _find(self, session: Session, adapter_id: str) -> Adapter:
         row = session.get(Adapter, adapter_id)
-        if row is None or row.user_id != self._user_id:
+        if row is None or row.user_id != self._principal.user_id:
             raise NotFound(f"there is no known adapter {adapter_id!r}")
         return row
 

@@ -125,10 +125,12 @@ class Models:
             raise ModelNotReady(_WHY_NOT[status.state].format(error=status.error))
         return status.model
 
-    def adapters(self) -> AdapterSet:
-        """Return the adapters that are on the model once every change that waits is made."""
+    def adapters(self, user_id: str) -> AdapterSet:
+        """Return the adapters that are on the model once every change that a person waits for is made."""
         changes = select(Job).where(
-            Job.kind.in_((JobKind.ADAPT, JobKind.INITIALIZE)), Job.state.in_((JobState.QUEUED, JobState.RUNNING))
+            Job.user_id == user_id,
+            Job.kind.in_((JobKind.ADAPT, JobKind.INITIALIZE)),
+            Job.state.in_((JobState.QUEUED, JobState.RUNNING)),
         )
         with self._database.read() as session:
             last = session.scalars(changes.order_by(Job.created_at.desc(), Job.id.desc()).limit(1)).first()

@@ -64,7 +64,7 @@ class Studio:
         self.generation = Generation(
             database, queue, self._models, self.uploads, principal=principal, wake=wake, clock=clock
         )
-        known = KnownAdapters(database, settings.training_roots, user_id=user_id, clock=clock)
+        known = KnownAdapters(database, settings.training_roots, principal=principal, clock=clock)
         self.adapters = Adapters(database, queue, self._models, known, user_id=user_id, wake=wake)
         self.training = Trainings(
             database, queue, self._models, settings, known, principal=principal, wake=wake, clock=clock

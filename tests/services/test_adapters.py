@@ -12,9 +12,11 @@ import pytest
 
 from studio.config import Settings
 from studio.engine.lora.wanted import AdapterSet, adapter_set_from
-from studio.errors import CheckpointError, InvalidRequest, NotFound
+from studio.errors import CheckpointError, InvalidRequest, NotFound, PermissionDenied
 from studio.services import Studio, open_studio
+from studio.services.accounts import Claims
 from studio.services.views import BatchView, JobState
+from studio.storage.times import utc_now
 from tests.cli.test_adapters import write_adapter
 from tests.jobs.fakes import FakeEngine, Garage
 from tests.jobs.test_scoring import unmeasured
@@ -170,3 +172,35 @@ def test_only_an_adapters_own_folder_below_the_roots_is_deleted(idle: Studio, wa
     with pytest.raises(InvalidRequest, match="hold an adapter and nothing else to be deleted"):
         known.remove(known.add(str(warm)).id, files=True)
     assert (len(known.all()), (warm / "notes.txt").read_text()) == (2, "mine")
+
+
+def test_what_others_have_on_their_list_is_deleted_by_nobody_but_an_administrator(idle: Studio, warm: Path) -> None:
+    now = utc_now()
+    ada, ben = (
+        idle.as_user(idle.accounts.sign_in(Claims(issuer="https://id", subject=name, name=name, signed_in_at=now)))
+        for name in ("ada", "ben")
+    )
+    one, other = (person.adapters.known.add(str(warm)) for person in (ada, ben))
+    assert [view.id for view in ada.adapters.known.all()] == [one.id]
+    with pytest.raises(NotFound, match="no known adapter"):
+        ada.adapters.known.remove(other.id)
+    with pytest.raises(PermissionDenied, match="only an administrator may delete it"):
+        ada.adapters.known.remove(one.id, files=True)
+    idle.adapters.known.remove(idle.adapters.known.add(str(warm)).id, files=True)  # the local user may do everything
+    assert (warm.exists(), ben.adapters.known.all()[0].missing) == (False, True)
+
+
+def test_somebody_elses_change_that_waits_is_not_in_ones_own_song(settings: Settings, gate: Gate, warm: Path) -> None:
+    studio = open_studio(settings, engine_factory=Garage(FakeEngine(before_step=gate)))
+    studio.start_worker()
+    until(lambda: studio.status().ready)
+    claims = Claims(issuer="https://id", subject="ada", name="ada", signed_in_at=utc_now())
+    ada = studio.as_user(studio.accounts.sign_in(claims))
+    studio.generation.submit(FORM)
+    assert gate.reached.wait(60)
+    studio.adapters.load(str(warm))
+    mine, hers = studio.generation.submit(FORM), ada.generation.submit(FORM)
+    gate.open.set()
+    batches = [who.library.batch(finish(who, job).batch_id or "") for who, job in ((studio, mine), (ada, hers))]
+    assert [bool(batch.takes[0].effective["adapters"]) for batch in batches] == [True, False]
+    studio.close()
