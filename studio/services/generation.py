@@ -96,7 +96,7 @@ class Generation:
                 thinking=thinking if isinstance(request, TextToMusic) else None,
                 lm=lm,
                 score=score,
-                adapters=self._models.adapters(self._principal.user_id),
+                adapters=self._models.adapters(batch.user_id),
             )
             job_id = self._queue.submit(session, payload, user_id=batch.user_id, batch_id=batch.id, priority=priority)
             tell(session, batch.user_id, Deed.GENERATED, batch.id, batch.created_at, task=batch.task, model=model.name)
