@@ -29,7 +29,7 @@ EXTRACT = PYTHONPATH=. $(BIN)/pybabel -q extract -F studio/locale/babel.cfg -k N
 	--project=studio --omit-header -o
 
 .DEFAULT_GOAL := run
-.PHONY: run test check browser slow unit postgres vllm vllm-tests bench mini mini-lm mini-lm-more mini-eval migrate catalogues fmt
+.PHONY: run test check browser slow unit postgres vllm vllm-tests bench mini mini-stems mini-lm mini-lm-more mini-eval migrate catalogues fmt
 .PHONY: clean chromium
 
 run: .venv/installed $(MO)  ## install what is missing, then serve with the bundled model; `studio serve` migrates
@@ -71,6 +71,9 @@ bench: .venv/installed-dev  ## BENCH=--quick is a smoke test; BENCH="--device cu
 
 mini: .venv/installed
 	$(BIN)/python -m mini.train
+
+mini-stems: .venv/installed  ## goes on from the bundled base model, until it takes tracks out of a mix
+	$(BIN)/python -m mini.train --earlier stems --last stems
 
 LM_STEPS ?= 3000
 mini-lm: .venv/installed  ## the bundled language model, after `make mini`

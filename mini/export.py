@@ -41,6 +41,11 @@ def read_weights(folder: Path) -> dict[str, Tensor]:
     return weights
 
 
+def halfway(before: dict[str, Tensor], after: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The weights in the middle: most of what the stage about stems teaches, half of what it makes forget."""
+    return {name: torch.lerp(before[name], after[name], 0.5) for name in before}
+
+
 def export(folder: Path, family: str = "turbo") -> None:
     """Write the averaged weights of the last training state to `folder`; a model card already there is kept.
 
@@ -49,7 +54,8 @@ def export(folder: Path, family: str = "turbo") -> None:
     content = torch.load(data.WORK / "train.pt", map_location="cpu", weights_only=False)
     tokenizer = make_tokenizer(data.WORK / "tokenizer")
     model = Mini(len(tokenizer))
-    model.load_state_dict(content["teacher" if family == "base" and content["stage"] == "guide" else "average"])
+    weights = content["teacher" if family == "base" and content["stage"] == "guide" else "average"]
+    model.load_state_dict(halfway(content["teacher"], weights) if content["stage"] == "stems" else weights)
     codec = load_codec()
     model.dit.register_to_config(is_turbo=family == "turbo", model_version=family)
     own = {"name": NAMES[family], "default_duration": DEFAULT_SECONDS, "max_duration": MOST_SECONDS}

@@ -105,7 +105,7 @@ class Mini(nn.Module):
         temb, projected = dit.time_embed(t)
         temb_r, projected_r = dit.time_embed_r(torch.zeros_like(t))
         temb, projected = temb + temb_r, projected + projected_r
-        hidden = dit.proj_in_conv(torch.cat([context, noisy], dim=-1).transpose(1, 2)).transpose(1, 2)
+        hidden = dit.proj_in_conv(torch.cat([context, noisy], dim=-1).transpose(1, 2)).transpose(1, 2).contiguous()
         encoded = dit.condition_embedder(states)
         length = hidden.shape[1]
         rotary = _ace_step_rotary_freqs(length, dit.head_dim, dit.rope_theta, hidden.device, hidden.dtype)

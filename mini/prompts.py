@@ -47,10 +47,11 @@ def prompt_of(
 
 
 def bare_prompt(task: str, tracks: tuple[str, ...], rng: np.random.Generator) -> tuple[str, str]:
-    """The prompts of someone who says nothing about the music."""
+    """The prompts of someone who says nothing about the music; an extraction is then captioned with its track."""
     metas = metas_text(Metas(), float(rng.choice([10, 12, 20, 30, 60])))
     words = str(rng.choice(["", INSTRUMENTAL]))
-    return caption_prompt(instruction_for(task, tracks), "", metas), lyrics_prompt(words, "unknown")
+    caption = tracks[0] if task == "extract" else ""
+    return caption_prompt(instruction_for(task, tracks), caption, metas), lyrics_prompt(words, "unknown")
 
 
 def make_tokenizer(path: Path) -> PreTrainedTokenizerFast:

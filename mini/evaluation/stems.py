@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from mini.composer import Song, lyrics_of
 from mini.composer.arrange import lead_of
 from mini.composer.song import TRACKS
+from mini.data import audible
 from mini.evaluation import scores
 from mini.evaluation.hearing import bands, chroma_likeness, onset_likeness, signal_ratio
 from mini.evaluation.instruments import through_autoencoder, trained
@@ -72,31 +73,32 @@ def figures(setting: Setting) -> Iterator[Section]:
         yield part(setting, band) if task in band.offers else skipped(f"{task.capitalize()}: {band.about}")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Extracted:
+    """A track taken out of the mix of its song, and what that is compared with."""
+
+    song: Song
+    track: str
+    take: Audio
+    other: Audio  # the take of another track of the song
+    mix: Audio
+    true: Audio
+
+
 def _extract(setting: Setting, band: Player) -> Section:
-    songs = full_bands(setting.some(0.24), skip=3000)
-    cases = []  # of each kind: estimate, estimate of another kind, mix, true stem
-    for number, song in enumerate(songs):
-        stems, mix = rendered(song, setting.seconds)
-        path, _ = as_file(mix, f"extract{number}", setting)
-        takes = []
-        for kind in KINDS:
-            track = Track(track_of(song, kind))
-            request = Extract(source=path, track=track, guidance=band.guidance, output=PLAIN, seeds=(number,))
-            takes.append(band.play(request))
-        for kind, take, other in zip(KINDS, takes, turned(takes, 1), strict=True):
-            cases.append((kind, take, other, mix, stems[track_of(song, kind)]))
+    return extract(setting, band, setting.some(0.24), KINDS)
+
+
+def extract(setting: Setting, band: Player, count: int, kinds: Sequence[str]) -> Section:
+    """Gains over the mixture of each of `kinds`, tracks and "lead", in `count` songs; of those in which it plays."""
+    songs = full_bands(count, skip=3000)
+    cases = [case for song in songs for case in extracted(song, kinds, setting, band)]
     measures: tuple[tuple[str, Ratio], ...] = (("band magnitudes", band_ratio), ("SI-SDR", wave_ratio))
-    rows = []
-    for name, ratio in measures:
-        for kind in KINDS:
-            gains: list[list[float]] = [[], [], []]
-            for which, take, other, mix, true in cases:
-                if which == kind:
-                    before = ratio(mix, true)
-                    for column, estimate in zip(gains, (take, other, through_autoencoder(true)), strict=True):
-                        column.append(ratio(estimate, true) - before)
-            cells = (scores.median_cell(column, 1, " dB") for column in gains)
-            rows.append(Row(f"extract {kind}: gain over the mixture, {name}, median", *cells))
+    rows = [
+        _gain_row(kind, name, ratio, [case for case in cases if case.track == track_of(case.song, kind)])
+        for name, ratio in measures
+        for kind in kinds
+    ]
     return Section(
         title=f"Extract: {band.about}",
         about=(
@@ -106,6 +108,33 @@ def _extract(setting: Setting, band: Player) -> Section:
         ),
         rows=tuple(rows),
     )
+
+
+def extracted(song: Song, kinds: Sequence[str], setting: Setting, band: Player) -> list[Extracted]:
+    """One track after the other, those of `kinds` that can be heard in the song; its seed is the takes'."""
+    stems, mix = rendered(song, setting.seconds)
+    heard = audible(stems, mix)
+    tracks = [track for track in dict.fromkeys(track_of(song, kind) for kind in kinds) if track in heard]
+    path, _ = as_file(mix, f"extract{song.seed}", setting)
+    takes = [
+        band.play(Extract(source=path, track=Track(track), guidance=band.guidance, output=PLAIN, seeds=(song.seed,)))
+        for track in tracks
+    ]
+    return [
+        Extracted(song=song, track=track, take=take, other=other, mix=mix, true=stems[track])
+        for track, take, other in zip(tracks, takes, turned(takes, 1), strict=True)
+    ]
+
+
+def _gain_row(kind: str, measure: str, ratio: Ratio, cases: Sequence[Extracted]) -> Row:
+    gains: list[list[float]] = [[], [], []]
+    for case in cases:
+        before = ratio(case.mix, case.true)
+        for column, estimate in zip(gains, (case.take, case.other, through_autoencoder(case.true)), strict=True):
+            column.append(ratio(estimate, case.true) - before)
+    often = "" if kind in KINDS else f" ({len(cases)} songs)"
+    cells = (scores.median_cell(column, 1, " dB") for column in gains)
+    return Row(f"extract {kind}{often}: gain over the mixture, {measure}, median", *cells)
 
 
 def _lego(setting: Setting, band: Player) -> Section:

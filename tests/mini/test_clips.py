@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -10,9 +12,16 @@ from mini.clips import TASKS, Clipper, Clips, Task, draw_task, players, prompt_f
 from mini.codes import LEVELS, Codec
 from mini.composer import draw_song
 from mini.composer.song import TRACKS
-from mini.data import MIX, REST, STEM, Songs, split_song
+from mini.data import MIX, REST, STEM, Songs, every_track, split_song
+from mini.evaluation.material import MODELS
 from mini.network import REFERENCE_FRAMES, Mini
+from mini.prompts import bare_prompt
 from mini.reading import CHOICES, MANY, draw_reading
+from studio.engine.edits import Extract
+from studio.engine.effective import fill
+from studio.engine.model_spec import spec_for
+from studio.engine.prompts import caption_prompt
+from studio.engine.requests import Track
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +31,7 @@ def clipper() -> Clipper:
     latents = rng.normal(size=(12, 3, 200, 64)).astype(np.float16)
     facts = [draw_song(seed) for seed in range(12)]
     tracks = np.array([TRACKS.index(song.tracks[0]) for song in facts])
-    return Clipper(Songs(latents, tracks), facts, Codec().eval(), rng)
+    return Clipper(Songs(latents, tracks, np.arange(12)), facts, Codec().eval(), rng)
 
 
 def batch_of(clipper: Clipper, task: str, later: float = 0.0) -> Clips:
@@ -90,6 +99,23 @@ def test_stems_and_rest_add_up_to_the_mix() -> None:
     mix, stem, rest = split_song(seed, 4.0)[0]
     np.testing.assert_allclose(stem + rest, mix, atol=1e-6)
     assert np.abs(stem).max() > 0 < np.abs(rest).max()
+
+
+def test_every_track_of_a_song_has_its_turn() -> None:
+    song = next(song for song in map(draw_song, range(20)) if len(song.tracks) > 3)
+    rows = every_track(song.seed, 4.0)
+    assert {TRACKS[track] for track in rows.tracks} <= set(song.tracks)
+    assert len(set(rows.tracks)) == len(rows.latents) > 1
+    assert (rows.seeds == song.seed).all()
+    assert (rows.latents[:, MIX] == rows.latents[0, MIX]).all()
+    assert not (rows.latents[0, STEM] == rows.latents[1, STEM]).all()
+
+
+def test_an_extraction_without_words_is_captioned_as_the_engine_does() -> None:
+    prompt, _ = bare_prompt("extract", ("drums",), np.random.default_rng(0))
+    request = Extract(source=Path("mix.wav"), track=Track.DRUMS, seeds=(0,))
+    engine = fill(request, spec_for(MODELS / "acestep-mini-base"), source_seconds=8.0)
+    assert prompt.startswith(caption_prompt(engine.instruction, engine.caption, "").partition("# Metas")[0])
 
 
 def test_training_passes_the_codes_that_the_stock_classes_give() -> None:

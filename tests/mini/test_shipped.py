@@ -12,7 +12,8 @@ from mini.composer.kit import RATE
 from mini.evaluation import lm
 from mini.evaluation.hearing import chroma_likeness, onset_likeness
 from mini.evaluation.lm import understood
-from mini.evaluation.material import MODELS, held_out, rendered
+from mini.evaluation.material import MODELS, Setting, held_out, player, rendered
+from mini.evaluation.stems import GUIDANCE, KINDS, band_ratio, extracted, full_bands, track_of
 from mini.evaluation.tokenizer import codes_of, sound_of
 from studio.engine.audio.measure import transient_rate
 from studio.engine.lm.planner import Planner
@@ -59,3 +60,15 @@ def test_codes_tell_drums_from_no_drums() -> None:
         for some in (loud, calm)
     ]
     assert rates[0] > 1.5 * rates[1] + 0.5
+
+
+def test_extract_takes_drums_and_bass_out_of_a_mix(tmp_path: Path) -> None:
+    """Over 20 songs the medians were 7.0 and 6.4 dB more than the mixture, and 10 and 24 dB more than another track."""
+    setting = Setting(seconds=8.0, guidance=GUIDANCE, folder=tmp_path)
+    band = player(setting.base, setting)
+    cases = [case for song in full_bands(4, skip=3000) for case in extracted(song, KINDS, setting, band)]
+    for kind, least in (("drums", 4.0), ("bass", 2.5)):
+        asked = [case for case in cases if case.track == track_of(case.song, kind)]
+        gains = [band_ratio(case.take, case.true) - band_ratio(case.mix, case.true) for case in asked]
+        assert np.median(gains) > least
+        assert np.median([band_ratio(case.take, case.true) - band_ratio(case.other, case.true) for case in asked]) > 6
