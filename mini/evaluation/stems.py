@@ -94,11 +94,8 @@ def extract(setting: Setting, band: Player, count: int, kinds: Sequence[str]) ->
     songs = full_bands(count, skip=3000)
     cases = [case for song in songs for case in extracted(song, kinds, setting, band)]
     measures: tuple[tuple[str, Ratio], ...] = (("band magnitudes", band_ratio), ("SI-SDR", wave_ratio))
-    rows = [
-        _gain_row(kind, name, ratio, [case for case in cases if case.track == track_of(case.song, kind)])
-        for name, ratio in measures
-        for kind in kinds
-    ]
+    playing = {kind: [case for case in cases if case.track == track_of(case.song, kind)] for kind in kinds}
+    rows = [_gain_row(kind, name, ratio, some) for name, ratio in measures for kind, some in playing.items() if some]
     return Section(
         title=f"Extract: {band.about}",
         about=(
