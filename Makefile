@@ -44,7 +44,7 @@ postgres: .venv/installed-dev  ## on a server of its own out of a wheel, or on t
 	$(BIN)/pytest -q -m "postgres and not slow and not browser"
 
 slow: .venv/installed-dev $(MO)
-	$(BIN)/pytest -q -m "slow and not browser and not vllm"
+	$(BIN)/pytest -q -n 2 --dist loadfile -m "slow and not browser and not vllm"
 
 vllm:  ## the language model on vLLM; says why when this machine can't run it
 	@lacks=$$($(VLLM_LACKS)); if [ -z "$$lacks" ]; then $(MAKE) --no-print-directory vllm-tests; else \

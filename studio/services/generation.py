@@ -193,7 +193,7 @@ def _view(job: Job, now: Standing | None) -> JobView:
         phase=job.phase,
         step=job.step,
         total=job.total,
-        position=0 if now is None else now.ahead[job.id],
+        position=0 if now is None else now.ahead.get(job.id, 0),  # PostgreSQL may have seen it begin since
         begins_in=None if now is None else now.begins.get(job.id),
         paused=now is not None and now.paused,
         over_quota=job.priority <= -OVER_QUOTA,
