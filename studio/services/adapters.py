@@ -12,6 +12,7 @@ from importlib.util import find_spec
 
 from studio.engine.lora.formats import inspect_adapter
 from studio.engine.lora.wanted import AdapterSet, Wanted
+from studio.engine.setup import Quantization
 from studio.errors import InvalidRequest, ModelNotReady, NotFound
 from studio.jobs import registering
 from studio.jobs.queue import Queue
@@ -44,8 +45,8 @@ class Adapters:
     def load(self, path: str, scale: float = 1.0, *, beside: bool = False) -> str:
         """Put the adapter of a folder on the model, in place of those there are or beside them, and switch it on.
 
-        It is entered among the known ones. Raises InvalidRequest for an empty path, a scale outside 0 to 1 and an
-        adapter that is there already, NotFound or CheckpointError for a folder that holds none, ModelNotReady without
+        It is entered among the known ones. Raises InvalidRequest for an empty path, a scale outside 0 to 1, an adapter
+        that is there already and a quantised model, NotFound or CheckpointError for a folder that holds none, ModelNotReady without
         a model or without peft.
         """
         if not path.strip():
@@ -90,7 +91,8 @@ class Adapters:
     def put_back(self, wanted: AdapterSet) -> str | None:
         """Have the adapters that a batch was made with, found by their contents; None when they are there already.
 
-        Raises NotFound that names those that are gone, nothing is changed then, and ModelNotReady.
+        Raises NotFound that names those that are gone, nothing is changed then, InvalidRequest on a quantised model,
+        and ModelNotReady.
         """
         if wanted.told() == self._models.adapters(self._user_id).told():
             return None
@@ -109,6 +111,9 @@ class Adapters:
         return there
 
     def _submit(self, adapters: AdapterSet) -> str:
+        kind = self._models.status().loaded.get("quantization", Quantization.NONE)
+        if adapters.adapters and kind != Quantization.NONE:
+            raise InvalidRequest("quantization", "be none for adapters; initialize the model without it", kind)
         payload = Adapt(model=self._models.ready().name, adapters=adapters)
         with self._database.write() as session:
             job_id = self._queue.submit(session, payload, user_id=self._user_id)

@@ -96,14 +96,17 @@ def test_a_known_adapter_is_chosen_looked_at_and_removed(app: AppTest, ready: St
     assert not app.exception
 
 
-def test_int8_warns_and_one_press_loads_the_model_without(
-    app: AppTest, studio: Studio, settings: Settings, conductor: Conductor, ready: Studio
+def test_int8_refuses_adapters_and_one_press_loads_the_model_without(
+    app: AppTest, studio: Studio, settings: Settings, conductor: Conductor, ready: Studio, warm: Path
 ) -> None:
     conductor.limits = {"quantization": "int8"}
     ready.generation.initialize("tiny-turbo")
     wait_for(lambda: not ready.generation.active())
     open_generate(app)
     assert "The model is loaded with INT8 weights" in texts(app)
+    load(app, ready, warm)
+    assert "must be none for adapters" in texts(app)
+    assert (scales(app), ready.adapters.known.all()) == ({"LoRA Scale": 1.0}, [])
     conductor.limits = {}
     app.button("lora.unquantize").click().run()
     settle(app, ready)

@@ -102,11 +102,11 @@ def _words(loaded: AdapterSet) -> str:
 
 
 def _quantized() -> None:
-    """Quantized weights and adapters: say what holds here, and offer the way without."""
+    """Quantized weights take no adapters: say so, and offer the way without."""
     st.warning(
         _(
-            "The model is loaded with INT8 weights. Adapters are trained on full weights: for their true sound "
-            "set INT8 Quantization to None and initialize again."
+            "The model is loaded with INT8 weights, and adapters are trained on full weights: to load one, set "
+            "INT8 Quantization to None and initialize again."
         )
     )
     st.button(_("Set to None and initialize again"), key="lora.unquantize", on_click=_unquantize)
