@@ -46,8 +46,8 @@ class Adapters:
         """Put the adapter of a folder on the model, in place of those there are or beside them, and switch it on.
 
         It is entered among the known ones. Raises InvalidRequest for an empty path, a scale outside 0 to 1, an adapter
-        that is there already and a quantised model, NotFound or CheckpointError for a folder that holds none, ModelNotReady without
-        a model or without peft.
+        that is there already and a quantised model, NotFound or CheckpointError for a folder that holds none,
+        ModelNotReady without a model or without peft.
         """
         if not path.strip():
             raise InvalidRequest("lora_path", "name the folder of an adapter", path)
