@@ -121,7 +121,7 @@ def test_settings_come_back_from_history(page: Page, server: Server) -> None:
     picture(page, "history")
     seeds = [
         re.sub(r"\D", "", text.split("seed")[1])
-        for text in page.get_by_text(re.compile(r"^Take \d · seed \d+$")).all_inner_texts()
+        for text in page.get_by_text(re.compile(r"^Take \d · seed \d+$")).all_inner_texts()[:3]  # of the newest batch
     ]
     page.get_by_role("button", name="Apply These Settings to UI").first.click()
     expect(page.get_by_role("heading", name="Generate")).to_be_visible()
