@@ -107,7 +107,7 @@ def test_stems_and_their_mix(page: Page, server: Server) -> None:
     slide(page, "CFG Interval Start", "End")
     slide(page, "CFG Interval End", "Home")
     start.click()
-    expect(page.get_by_text("CFG Interval Start must not be above")).to_be_visible()
+    expect(page.get_by_text("CFG Interval Start must not be above cfg_interval_end 0")).to_be_visible()
     slide(page, "CFG Interval Start", "Home")
     slide(page, "CFG Interval End", "End")
 
