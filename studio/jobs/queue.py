@@ -131,7 +131,7 @@ class Queue:
 
     def pause(self, session: Session, reason: str) -> None:
         """Let what runs be finished and begin nothing else, whichever worker asks, until `resume`."""
-        session.merge(Pause(id=1, reason=reason[:255], since=self._clock()))
+        session.merge(Pause(id=1, reason=reason, since=self._clock()))
 
     def resume(self, session: Session) -> None:
         """End a pause; does nothing without one."""

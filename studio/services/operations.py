@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import select
 
+from studio.errors import InvalidRequest
 from studio.jobs.queue import Queue
 from studio.services.principal import Principal, Right
 from studio.storage.audit import tell
@@ -15,6 +16,8 @@ from studio.storage.models import Worker
 from studio.storage.pause import paused
 from studio.storage.states import Deed, WorkerState
 from studio.storage.times import Clock
+
+MAX_REASON = 255  # characters
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,8 +55,13 @@ class Operations:
         self._clock = clock
 
     def pause(self, reason: str) -> None:
-        """Begin nothing from now on; what runs is finished, and jobs can still be queued. Raises PermissionDenied."""
+        """Begin nothing from now on; what runs is finished, and jobs can still be queued.
+
+        Raises PermissionDenied, InvalidRequest for a reason that is too long.
+        """
         self._principal.check(Right.ADMINISTER)
+        if len(reason) > MAX_REASON:
+            raise InvalidRequest("reason", f"be at most {MAX_REASON} characters", reason)
         with self._database.write() as session:
             self._queue.pause(session, reason)
             tell(session, self._principal.user_id, Deed.PAUSED, "", self._clock(), reason=reason)

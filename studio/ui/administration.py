@@ -10,6 +10,7 @@ import streamlit as st
 from studio.errors import StudioError
 from studio.i18n import N_
 from studio.services.accounts import AccountView, Deed
+from studio.services.operations import MAX_REASON
 from studio.services.principal import UserRole
 from studio.services.views import WorkerState
 from studio.ui import door, notices
@@ -81,7 +82,7 @@ def queue() -> None:
     pause = studio().operations.paused()
     if pause is None:
         reason, button = st.columns([3, 1], vertical_alignment="bottom")
-        reason.text_input(_("Reason, which everybody who waits can read"), key=_REASON, max_chars=255)
+        reason.text_input(_("Reason, which everybody who waits can read"), key=_REASON, max_chars=MAX_REASON)
         button.button(_("Pause the queue"), key="admin.pause", on_click=_pause, width="stretch")
     else:
         st.warning(

@@ -127,6 +127,8 @@ def test_queue_position_and_cancel(settings: Settings) -> None:
 
 
 def test_a_pause_lets_jobs_be_queued_and_begins_none(studio: Studio) -> None:
+    with pytest.raises(InvalidRequest, match="at most 255 characters"):
+        studio.operations.pause("new disks " * 26)
     studio.operations.pause("new disks")
     pause = studio.operations.paused()
     assert pause is not None
