@@ -6,7 +6,7 @@ import io
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePath
+from pathlib import Path
 
 import numpy as np
 from sqlalchemy import select
@@ -128,7 +128,7 @@ class Mixing:
         if not found:
             raise NotFound("no stem was made from this source yet")
         packed = io.BytesIO()
-        with self._database.read() as session, self._artifacts.drafts(f"stems-{PurePath(source).stem}") as folder:
+        with self._database.read() as session, self._artifacts.scratch() as folder:
             whole, rate = self._read_whole(session, source)
             with zipfile.ZipFile(packed, "w", zipfile.ZIP_STORED) as archive:
                 for number, take in enumerate(found, start=1):

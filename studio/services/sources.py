@@ -111,7 +111,7 @@ class Sources:
             "loudness": loudness(audio[:5], rate),
             "settings": _settings(path),
         }
-        with self._artifacts.drafts(f"look-{path.stem}") as folder:
+        with self._artifacts.scratch() as folder:
             draft = folder / "look.json"
             draft.write_text(json.dumps(facts), encoding="utf-8")
             self._artifacts.put(key + _LOOK, draft)

@@ -45,7 +45,7 @@ class Uploads:
         ending = PurePath(name).suffix.lower().lstrip(".")
         digest = hashlib.sha256(content).hexdigest()[:32]
         key = f"{self._folder}/{digest}.{ending if ending in KINDS else 'audio'}"
-        with self._artifacts.drafts(f"upload-{digest}") as folder:
+        with self._artifacts.scratch() as folder:
             draft = folder / f"{field}.{ending or 'audio'}"
             draft.write_bytes(content)
             try:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
@@ -11,6 +13,8 @@ from pathlib import Path, PurePosixPath
 from studio.errors import StorageError
 
 DRAFTS = ".drafts"
+SCRATCH = "scratch-"  # how the draft folders begin that no attempt at a job writes
+SCRATCH_LIFE = 24 * 3600.0  # seconds after which one was left by a process that died
 
 
 class ArtifactStore:
@@ -40,9 +44,9 @@ class ArtifactStore:
             _flush(target.parent)
 
     @contextmanager
-    def drafts(self, name: str) -> Iterator[Path]:
-        """Give an empty folder for unfinished files; it is gone at the end."""
-        folder = self._drafts / name
+    def drafts(self, attempt: str) -> Iterator[Path]:
+        """Give an empty folder for the unfinished files of one attempt at a job; it is gone at the end."""
+        folder = self._drafts / attempt
         with _explained():
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True)
@@ -51,9 +55,19 @@ class ArtifactStore:
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
+    @contextmanager
+    def scratch(self) -> Iterator[Path]:
+        """Give an empty folder that is only the caller's, outside of any job; it is gone at the end."""
+        with _explained():
+            folder = Path(tempfile.mkdtemp(prefix=SCRATCH, dir=self._drafts))
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
     def draft_names(self) -> set[str]:
-        """Return the draft folders that exist now, those of dead attempts included."""
-        return {entry.name for entry in self._drafts.iterdir()}
+        """Return the draft folders of attempts, dead ones included, and those that something else left behind."""
+        return {entry.name for entry in self._drafts.iterdir() if not _in_use(entry)}
 
     def drop_drafts(self, name: str) -> None:
         """Delete a draft folder."""
@@ -75,6 +89,16 @@ class ArtifactStore:
     def remove(self, folder: str) -> None:
         """Delete `folder` with everything in it."""
         shutil.rmtree(self.path(folder), ignore_errors=True)
+
+
+def _in_use(draft: Path) -> bool:
+    """Whether an upload or the like may still write this; an attempt at a job is told by its row instead."""
+    if not draft.name.startswith(SCRATCH):
+        return False
+    try:
+        return time.time() - draft.stat().st_mtime < SCRATCH_LIFE
+    except FileNotFoundError:  # it ended just now
+        return True
 
 
 @contextmanager

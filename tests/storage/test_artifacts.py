@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import time
 from pathlib import Path
 
 import pytest
 
 from studio.errors import StorageError
-from studio.storage.artifacts import ArtifactStore
+from studio.storage.artifacts import SCRATCH_LIFE, ArtifactStore
 
 
 def test_put_moves_the_draft_and_replaces(tmp_path: Path) -> None:
@@ -43,6 +45,17 @@ def test_drafts_of_the_dead_can_be_dropped(tmp_path: Path) -> None:
     assert store.draft_names() == {"dead.1"}
     store.drop_drafts("dead.1")
     assert store.draft_names() == set()
+
+
+def test_what_is_written_outside_of_jobs_is_left_alone_until_it_is_old(tmp_path: Path) -> None:
+    store = ArtifactStore(tmp_path)
+    with store.scratch() as one, store.scratch() as other:
+        assert one != other
+        assert store.draft_names() == set()
+        yesterday = time.time() - SCRATCH_LIFE - 1
+        os.utime(one, (yesterday, yesterday))
+        assert store.draft_names() == {one.name}
+    assert list((tmp_path / ".drafts").iterdir()) == []
 
 
 def test_unwritable_store_is_explained(tmp_path: Path) -> None:
