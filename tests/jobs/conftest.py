@@ -8,6 +8,7 @@ from pathlib import Path
 import pyloudnorm  # noqa: F401 - takes seconds, which a worker would take in the middle of a test
 import pytest
 
+from tests.databases import migrated  # noqa: F401 - for every test here
 from tests.jobs.fakes import HandClock, make_settings, open_database
 from tests.jobs.shop import Shop
 

@@ -27,6 +27,7 @@ from studio.engine.snapshot import settings_of
 from studio.services import Studio, open_studio
 from studio.services.views import WorkerState
 from studio.ui import runtime
+from tests.databases import migrated  # noqa: F401 - for every test here
 from tests.jobs.fakes import FakeAdapters
 from tests.jobs.writers import Desk
 from tests.pages.play import MODEL, wait_for

@@ -13,6 +13,7 @@ from studio.config import Settings
 from studio.engine.checkpoint import CheckpointInfo
 from studio.services import Studio, open_studio
 from studio.services.views import JobView
+from tests.databases import migrated  # noqa: F401 - for every test here
 from tests.jobs.fakes import Garage, spec
 
 FORM = {"caption": "calm piano", "audio_format": "wav", "seed": "7", "use_random_seed": False, "batch_size": 1}
