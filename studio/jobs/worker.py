@@ -22,6 +22,7 @@ from studio.jobs.queue import Queue
 from studio.jobs.recovery import Recovery
 from studio.jobs.resident import EngineFactory, Resident, load_engine
 from studio.jobs.resident_lm import LmFactory, ResidentLm, load_planner
+from studio.jobs.retention import Retention
 from studio.jobs.spec import LASTING
 from studio.jobs.training.trainer import Trainer
 from studio.logs import about
@@ -62,6 +63,7 @@ class Worker:
         self._resident = Resident(settings, self._presence, engine_factory)
         self._lm = ResidentLm(settings, self._presence, lm_factory)
         self._recovery = Recovery(database, artifacts, clock)
+        self._retention = Retention(database, artifacts, clock, settings.trash_days)
         self._queue = Queue(database, lease_seconds=settings.lease_seconds, clock=clock)
         self._trainer = Trainer(
             resident=self._resident,
@@ -128,6 +130,7 @@ class Worker:
     def _turn(self) -> None:
         """Serve one job, or wait for one."""
         self._recovery.run()
+        self._retention.run()
         lease = self._queue.claim(self._presence.id, self._resident.named)
         if lease is not None:
             self._serve(lease)

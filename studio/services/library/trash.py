@@ -4,19 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import ColumnElement, delete, func, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, func, select, update
 
 from studio.errors import InvalidRequest, NotFound
 from studio.services.library.shelf import Shelf
-from studio.storage import words
 from studio.storage.artifacts import ArtifactStore
 from studio.storage.audit import tell
-from studio.storage.models import Batch, Entry, Job, Origin, Take
-from studio.storage.states import Deed, JobState
-
-CHUNK = 500  # rows a statement names
-_ENDED = (JobState.DONE, JobState.FAILED, JobState.CANCELLED)
+from studio.storage.models import Batch, Entry
+from studio.storage.removal import delete_empty, empty_trash
+from studio.storage.states import Deed
 
 
 class Trash:
@@ -63,12 +59,7 @@ class Trash:
 
     def empty(self) -> int:
         """Delete what is in the trash for good, rows first, then files, and return the number of takes."""
-        removed = 0
-        while keys := self._delete_some():
-            removed += len(keys)
-            for key in keys:
-                self._artifacts.discard(key)
-        return removed
+        return empty_trash(self._shelf.database, self._artifacts, self._shelf.user_id, self._shelf.clock())
 
     def forget_batch(self, batch_id: str) -> None:
         """Delete a batch that has no take, such as a failed one, for good.
@@ -79,42 +70,9 @@ class Trash:
             batch = session.get(Batch, batch_id)
             if batch is None or not self._shelf.principal.owns(batch.user_id):
                 raise NotFound(f"there is no batch {batch_id!r}")
-            if not _delete_empty(session, [batch_id]):
+            if not delete_empty(session, [batch_id]):
                 raise InvalidRequest("batch", "be ended and without takes to be deleted at once", batch_id)
             tell(session, self._shelf.user_id, Deed.DELETED, batch_id, self._shelf.clock(), takes=0)
 
-    def _delete_some(self) -> list[str]:
-        """Delete the rows of some takes of the trash and return the keys of their files."""
-        oldest = select(Entry.id, Entry.take_id, Entry.batch_id, Entry.title, Take.key, Take.requested)
-        oldest = oldest.join(Entry.take).where(self._mine(), Entry.deleted_at.is_not(None))
-        with self._shelf.database.write() as session:
-            rows = session.execute(oldest.order_by(Entry.deleted_at, Entry.id).limit(CHUNK)).all()
-            takes = [row.take_id for row in rows]
-            for row in rows:
-                name = row.title or str(row.requested.get("caption") or "")
-                session.execute(
-                    update(Origin).where(Origin.parent_id == row.take_id).values(parent_id=None, name=name[:255])
-                )
-            words.drop(session.connection(), [row.id for row in rows])
-            session.execute(delete(Origin).where(Origin.take_id.in_(takes)))
-            session.execute(delete(Entry).where(Entry.take_id.in_(takes)))
-            session.execute(delete(Take).where(Take.id.in_(takes)))
-            _delete_empty(session, sorted({row.batch_id for row in rows}))
-            if takes:
-                told: dict[str, object] = {"takes": takes}
-                tell(session, self._shelf.user_id, Deed.DELETED, "", self._shelf.clock(), **told)
-            return [row.key for row in rows]
-
     def _mine(self) -> ColumnElement[bool]:
         return Entry.user_id == self._shelf.user_id
-
-
-def _delete_empty(session: Session, batch_ids: Sequence[str]) -> int:
-    """Delete those batches that have no take and whose jobs have ended; return their number."""
-    held = select(Take.batch_id).where(Take.batch_id.in_(batch_ids))
-    awaited = select(Job.batch_id).where(Job.batch_id.in_(batch_ids), Job.state.not_in(_ENDED))
-    kept = {*session.scalars(held), *session.scalars(awaited)}
-    gone = [batch_id for batch_id in batch_ids if batch_id not in kept]
-    for table, column in ((Origin, Origin.batch_id), (Job, Job.batch_id), (Batch, Batch.id)):
-        session.execute(delete(table).where(column.in_(gone)))
-    return len(gone)

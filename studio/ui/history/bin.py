@@ -8,7 +8,7 @@ import streamlit as st
 
 from studio.services.library import Page
 from studio.ui.history import picking, shelf
-from studio.ui.runtime import studio
+from studio.ui.runtime import settings, studio
 from studio.ui.text import _, plural
 
 _ASKED = "history.asked.about"  # which question is open, and the id it is about
@@ -23,6 +23,8 @@ def view(page: Page) -> None:
         return
     with st.container(horizontal=True, vertical_alignment="center"):
         st.caption(plural("{n} take in the trash", "{n} takes in the trash", count))
+        if days := settings().trash_days:
+            st.caption(_("What is here for over {days} days is deleted for good.").format(days=f"{days:g}"))
         st.button(
             _("Restore all"),
             key="history.restore.all",

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import pytest
+from sqlalchemy import select, update
 
 from studio.errors import InvalidRequest, NotFound
+from studio.jobs.retention import Retention
 from studio.services.library import Parent, Query, Role
-from studio.storage.states import JobState
+from studio.storage.artifacts import ArtifactStore
+from studio.storage.models import Entry
+from studio.storage.people import AuditEntry
+from studio.storage.states import Deed, JobState
 from tests.services.library.conftest import Stock
 
 
@@ -50,6 +55,28 @@ def test_all_of_one_person_only(stock: Stock) -> None:
     assert stock.library.trash.put_all() == 3
     assert stock.library.trash.empty() == 3
     assert theirs.exists()
+
+
+def test_what_is_there_too_long_is_deleted_of_everybody_and_the_log_tells(stock: Stock) -> None:
+    (old,), (recent,), (theirs,) = stock.add("old"), stock.add("recent"), stock.add(user=stock.stranger())
+    stock.library.trash.put([old])
+    with stock.database.write() as session:
+        session.execute(update(Entry).where(Entry.take_id == theirs).values(deleted_at=stock.clock()))
+    files = [stock.file(take) for take in (old, theirs, recent)]
+    artifacts = ArtifactStore(stock.studio.settings.artifacts_dir)
+    keeping = [Retention(stock.database, artifacts, stock.clock, days) for days in (30.0, 0.0)]
+    keeping[0].run()
+    stock.clock.advance(29 * 86400)
+    stock.library.trash.put([recent])
+    stock.clock.advance(2 * 86400)
+    keeping[1].run()
+    assert [file.exists() for file in files] == [True, True, True]
+    keeping[0].run()
+    assert [file.exists() for file in files] == [False, False, True]
+    assert stock.library.trash.count() == 1
+    with stock.database.read() as session:
+        told = session.scalars(select(AuditEntry).where(AuditEntry.deed == Deed.DELETED)).all()
+    assert sorted(line.facts["takes"] for line in told) == sorted([[old], [theirs]])
 
 
 def test_a_batch_without_takes_can_be_forgotten(stock: Stock) -> None:
