@@ -1,8 +1,8 @@
-"""Administration: people and their roles, queue and workers, the room on the disk, and who did what."""
+"""Administration: people, everybody's jobs, workers, time, room on the disk, models, settings, and who did what."""
 
 import streamlit as st
 
-from studio.ui import administration, shell
+from studio.ui import administration, shell, supervision
 from studio.ui.text import _
 
 shell.open_page("admin")
@@ -10,7 +10,13 @@ st.header(_("People"), anchor=False)
 administration.people()
 st.header(_("Queue"), anchor=False)
 administration.queue()
+supervision.jobs()
+st.header(_("Time"), anchor=False)
+supervision.usage()
 st.header(_("Storage"), anchor=False)
 administration.room()
+st.header(_("Models"), anchor=False)
+supervision.models()
+supervision.configuration()
 st.header(_("Audit log"), anchor=False)
 administration.log()

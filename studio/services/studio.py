@@ -27,6 +27,7 @@ from studio.services.results import Results
 from studio.services.room import Room
 from studio.services.shared import Shared
 from studio.services.sources import Sources
+from studio.services.supervision import Supervision
 from studio.services.takes import Takes
 from studio.services.training import Trainings
 from studio.services.uploads import Uploads
@@ -70,6 +71,7 @@ class Studio:
             database, queue, self._models, settings, known, principal=principal, wake=wake, clock=clock
         )
         self.operations = Operations(database, queue, principal, lease_seconds=settings.lease_seconds, clock=clock)
+        self.supervision = Supervision(database, principal, clock)
         self.preflight = Preflight(database, self._models)
         self.results = Results(database, self.generation, user_id=user_id)
         self.writing = Writing(database, queue, self._models, artifacts, principal=principal, wake=wake)

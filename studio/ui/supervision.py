@@ -21,6 +21,7 @@ _KINDS: Mapping[str, str] = {
     "adapt": N_("changing adapters"),
     "encode": N_("converting to codes"),
     "measure": N_("measuring takes"),
+    "listen": N_("listening to songs"),
     "score": N_("scoring"),
     "time_lyrics": N_("timing lyrics"),
     "replay": N_("making it again"),
@@ -74,9 +75,7 @@ def usage() -> None:
     """Draw for how long each person had a model this month, beside the quota."""
     quota = settings().quota_seconds
     if quota:
-        st.caption(
-            _("Quota: {minutes} minutes of a model a person and month.").format(minutes=f"{quota / 60:.1f}")
-        )
+        st.caption(_("Quota: {minutes} minutes of a model a person and month.").format(minutes=f"{quota / 60:.1f}"))
     else:
         st.caption(_("There is no quota; STUDIO_QUOTA_SECONDS sets one."))
     rows = [
@@ -91,7 +90,6 @@ def models() -> None:
     """Draw the checkpoints of this machine; the worker loads one for everybody."""
     status = studio().status()
     loaded = status.model.name if status.model else ""
-    here = [model for model in studio().models() if model.here]
     rows = [
         [
             plain(model.name),
@@ -100,7 +98,7 @@ def models() -> None:
             plain(model.folder or "–"),
             _("loaded") if model.name == loaded else "",
         ]
-        for model in here
+        for model in studio().models()
     ]
     if rows:
         table([_("Model"), _("Family"), _("Tasks"), _("Folder"), _("State")], rows)

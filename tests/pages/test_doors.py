@@ -187,6 +187,31 @@ def test_an_administrator_pauses_the_queue_and_lets_it_go_on(studio: Studio, sea
     assert studio.operations.paused() is None
 
 
+def test_an_administrator_sees_everybodys_jobs_and_stops_one(ready: Studio) -> None:
+    seats = {name: _seat(ready, name) for name in PEOPLE[1:]}
+    ready.operations.pause("so that it waits")
+    job = seats["owner"].generation.submit({"caption": "a long song"})
+    page = _page("admin", "admin")
+    assert "Owner · making music" in texts(page).replace("\\", "")
+    page.button(key=f"admin.stop.{job}").click().run()
+    assert seats["owner"].generation.job(job).state == "cancelled"
+    assert f"| Admin | stopped a job | {job} |" in texts(page.run()).replace("\\", "")
+    assert "Nothing waits and nothing runs." in texts(page)
+
+
+def test_an_administrator_sees_the_time_of_each_and_no_secret_among_the_settings(
+    ready: Studio, settings: Settings
+) -> None:
+    owner = _seat(ready, "owner")
+    make(owner)
+    _seat(ready, "admin")
+    shown = texts(_page("admin", "admin")).replace("\\", "")
+    assert "| Owner | 0.0 | – |" in shown
+    assert "There is no quota" in shown
+    assert f"| data_dir | {settings.data_dir} |" in shown
+    assert settings.secret not in shown
+
+
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.5", "::", "studio.example.org"])
 def test_the_network_is_not_let_in_without_sign_in(studio: Studio, settings: Settings, host: str) -> None:
     with pytest.raises(InvalidRequest, match="--let-the-network-in-without-sign-in"):

@@ -84,6 +84,8 @@ ADMINISTERING: dict[str, Call] = {
     "log": lambda s, t: s.audit.lines(),
     "room": lambda s, t: s.room.look(),
     "workers": lambda s, t: s.operations.workers(),
+    "everybody's jobs": lambda s, t: s.supervision.jobs(),
+    "everybody's time": lambda s, t: s.supervision.usage(),
     "pause": lambda s, t: s.operations.pause("new disks"),
     "resume": lambda s, t: s.operations.resume(),
     "everybody's takes": lambda s, t: s.library.search(Query(whose=Whose.EVERYBODY)),
