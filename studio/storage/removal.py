@@ -23,10 +23,8 @@ def empty_trash(
     database: Database, artifacts: ArtifactStore, user_id: str, now: datetime, before: datetime | None = None
 ) -> int:
     """Delete the takes a person has in the trash, with `before` only those put there earlier; return their number."""
-    if before is None:
-        trashed, told = Entry.deleted_at.is_not(None), {}
-    else:
-        trashed, told = Entry.deleted_at < before, {"older_than": before.isoformat()}
+    trashed: ColumnElement[bool] = Entry.deleted_at.is_not(None) if before is None else Entry.deleted_at < before
+    told = {} if before is None else {"older_than": before.isoformat()}
     removed = 0
     while keys := _some(database, user_id, now, trashed, told):
         removed += len(keys)
