@@ -181,7 +181,7 @@ def test_a_link_leads_to_the_song_and_to_nothing_else(idle: Studio, songs: Path,
     token = idle.datasets.link(view.id, view.dataset.samples[0].id).rpartition("/")[2]
     assert idle.datasets.resolve(token).path == songs / "a.wav"
     with pytest.raises(LinkExpired):
-        idle.datasets.resolve(token[:-1] + ("a" if token[-1] != "a" else "b"))
+        idle.datasets.resolve("x" + token)
     write_song(tmp_path / "secret.wav")
     (songs / "a.wav").unlink()
     (songs / "a.wav").symlink_to(tmp_path / "secret.wav")
