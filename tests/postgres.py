@@ -42,9 +42,18 @@ def database(server_url: str) -> Iterator[str]:
     engine = create_engine(server_url, isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
         connection.exec_driver_sql(f"CREATE DATABASE {name}")
-        yield make_url(server_url).set(database=name).render_as_string(hide_password=False)
+    yield make_url(server_url).set(database=name).render_as_string(hide_password=False)
+    engine.dispose()  # the server may have been started again since
+    with engine.connect() as connection:
         connection.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
     engine.dispose()
+
+
+def restart(server_url: str) -> None:
+    """End the server as a power cut would, and start it again; its databases are as they were committed."""
+    home = Path(str(make_url(server_url).query["host"]))
+    command = programs(home) / "pg_ctl", "-D", home / "data", "-w", "-t", "120", "-l", home / "log"
+    _run(*command, "-m", "immediate", "restart")
 
 
 @contextmanager
@@ -72,7 +81,9 @@ def programs(home: Path) -> Path:
     try:
         _run(installed / "bin" / "postgres", "--version")
     except (OSError, subprocess.CalledProcessError):
-        installed = shutil.copytree(installed, home / "programs")
+        if not (home / "programs").exists():
+            shutil.copytree(installed, home / "programs")
+        installed = home / "programs"
     return installed / "bin"
 
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from time import monotonic, sleep
 
 from studio.config import Settings
 from studio.engine.snapshot import settings_of
@@ -106,3 +110,24 @@ def claim_all(settings: Settings, worker_id: str) -> list[str]:
         claimed.append(lease.job_id)
     database.close()
     return claimed
+
+
+@contextmanager
+def serving(worker: Worker) -> Iterator[threading.Thread]:
+    """Run a worker in a thread."""
+    thread = threading.Thread(target=worker.run, daemon=True)
+    thread.start()
+    try:
+        yield thread
+    finally:
+        worker.stop()
+        thread.join(60)
+        assert not thread.is_alive()
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Wait for what a worker does."""
+    deadline = monotonic() + 60  # a hang, not a speed: machines are noisy
+    while not condition():
+        assert monotonic() < deadline, "waited a minute for nothing"
+        sleep(0.005)

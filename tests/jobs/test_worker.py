@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from time import monotonic, sleep
 
 import pytest
 import soundfile
@@ -18,33 +14,14 @@ from studio.jobs.worker import Worker
 from studio.storage.models import Worker as WorkerRow
 from studio.storage.states import JobState, WorkerState
 from tests.jobs.fakes import STEPS, FakeEngine, Garage, load, song
-from tests.jobs.shop import Shop
+from tests.jobs.shop import Shop, serving, until
 
 ENDED = (JobState.DONE, JobState.FAILED, JobState.CANCELLED)
 
 
-@contextmanager
-def _serving(worker: Worker) -> Iterator[threading.Thread]:
-    thread = threading.Thread(target=worker.run, daemon=True)
-    thread.start()
-    try:
-        yield thread
-    finally:
-        worker.stop()
-        thread.join(60)
-        assert not thread.is_alive()
-
-
-def _until(condition: Callable[[], bool]) -> None:
-    deadline = monotonic() + 60  # a hang, not a speed: machines are noisy
-    while not condition():
-        assert monotonic() < deadline, "waited a minute for nothing"
-        sleep(0.005)
-
-
 def _finish(shop: Shop, garage: Garage, *job_ids: str) -> None:
-    with _serving(shop.worker(garage)):
-        _until(lambda: all(shop.job(job_id).state in ENDED for job_id in job_ids))
+    with serving(shop.worker(garage)):
+        until(lambda: all(shop.job(job_id).state in ENDED for job_id in job_ids))
 
 
 def _worker_row(shop: Shop) -> WorkerRow | None:
@@ -120,8 +97,8 @@ def test_worker_that_lost_its_job_stores_nothing(shop: Shop) -> None:
             assert shop.queue.claim("thief") is not None
 
     engine = FakeEngine(before_step=steal_at_2)
-    with _serving(shop.worker(Garage(engine))):
-        _until(lambda: shop.job(job_id).attempt == 2 and shop.artifacts.draft_names() == set())
+    with serving(shop.worker(Garage(engine))):
+        until(lambda: shop.job(job_id).attempt == 2 and shop.artifacts.draft_names() == set())
     assert engine.steps_run == [0, 1, 2]
     assert (shop.job(job_id).state, shop.job(job_id).worker_id) == (JobState.RUNNING, "thief")
     assert shop.takes() == []
@@ -210,16 +187,16 @@ def test_bug_shows_only_a_reference_that_the_log_has(shop: Shop, caplog: pytest.
 def test_row_of_the_worker_follows_the_model(shop: Shop) -> None:
     garage = Garage()
     garage.broken["bad"] = CheckpointError("vae/config.json is missing")
-    with _serving(shop.worker(garage)):
-        _until(lambda: (row := _worker_row(shop)) is not None and row.state == WorkerState.EMPTY)
+    with serving(shop.worker(garage)):
+        until(lambda: (row := _worker_row(shop)) is not None and row.state == WorkerState.EMPTY)
         good = shop.submit(load("good"))
-        _until(lambda: shop.job(good).state == JobState.DONE)
+        until(lambda: shop.job(good).state == JobState.DONE)
         row = _worker_row(shop)
         assert row is not None
         assert (row.state, row.model, row.family, row.device) == (WorkerState.READY, "good", "turbo", "cpu")
         assert row.defaults["max_steps"] == 20
         bad = shop.submit(load("bad"))
-        _until(lambda: shop.job(bad).state == JobState.FAILED)
+        until(lambda: shop.job(bad).state == JobState.FAILED)
         row = _worker_row(shop)
         assert row is not None
         assert (row.state, row.error) == (WorkerState.FAILED, "vae/config.json is missing")
@@ -238,8 +215,8 @@ def test_job_loads_its_own_model_and_only_when_needed(shop: Shop) -> None:
 
 def test_model_of_the_settings_is_loaded_at_start(shop: Shop) -> None:
     object.__setattr__(shop.settings, "model", "first")
-    with _serving(shop.worker(Garage())):
-        _until(lambda: (row := _worker_row(shop)) is not None and row.state == WorkerState.READY)
+    with serving(shop.worker(Garage())):
+        until(lambda: (row := _worker_row(shop)) is not None and row.state == WorkerState.READY)
         row = _worker_row(shop)
         assert row is not None
         assert row.model == "first"
@@ -253,7 +230,7 @@ def test_heartbeat_outlives_a_step_longer_than_the_lease(shop: Shop) -> None:
         if step == 1:
             before = shop.job(job_id).heartbeat_at
             shop.clock.advance(10)
-            _until(lambda: shop.job(job_id).heartbeat_at != before)
+            until(lambda: shop.job(job_id).heartbeat_at != before)
             shop.recovery.run()
 
     _finish(shop, Garage(FakeEngine(before_step=long_step)), job_id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from studio.engine.requests import AudioFormat
 from studio.errors import AudioError
 
 BLOCK = 1 << 16  # frames a write; libsndfile crashes when one call brings minutes of compressed audio
+TIGHT = 1 << 16  # bytes; a disk with less is full
 RATES: Mapping[AudioFormat, tuple[int, ...]] = {  # Hz, all that a format knows; one that is not here knows every rate
     AudioFormat.MP3: (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000),
     AudioFormat.OPUS: (8000, 12000, 16000, 24000, 48000),
@@ -63,8 +65,10 @@ def write_audio(path: Path, audio: Audio, sample_rate: int, audio_format: AudioF
         else:
             _write(path, audio, sample_rate, ENCODINGS[audio_format])
     except (OSError, soundfile.SoundFileError) as error:
+        # soundfile only says that the system failed
+        full = path.parent.is_dir() and shutil.disk_usage(path.parent).free < TIGHT
         path.unlink(missing_ok=True)
-        raise AudioError(f"{path.name} can't be written: {error}") from error
+        raise AudioError(f"{path.name} can't be written: {'the disk is full' if full else error}") from error
 
 
 def read_audio(path: Path) -> tuple[Audio, int]:
