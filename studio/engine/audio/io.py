@@ -68,7 +68,9 @@ def write_audio(path: Path, audio: Audio, sample_rate: int, audio_format: AudioF
         # soundfile only says that the system failed
         full = path.parent.is_dir() and shutil.disk_usage(path.parent).free < TIGHT
         path.unlink(missing_ok=True)
-        raise AudioError(f"{path.name} can't be written: {'the disk is full' if full else error}") from error
+        if full:
+            raise AudioError(f"{path.name} can't be written: the disk is full") from error
+        raise AudioError(f"{path.name} can't be written: {error}") from error
 
 
 def read_audio(path: Path) -> tuple[Audio, int]:
