@@ -1,4 +1,4 @@
-"""The web front: Streamlit's pages beside our own routes for audio and health, in one ASGI app."""
+"""The web front: Streamlit's pages beside our own routes for audio, programs and health, in one ASGI app."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from functools import partial
+from functools import cache, partial
 from importlib.util import find_spec
 from ipaddress import ip_address
 
@@ -16,7 +16,8 @@ import anyio.to_thread
 import streamlit as st
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response, StreamingResponse
-from starlette.routing import Route
+from starlette.routing import Mount, Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 from streamlit import config as streamlit_config
 
 from studio.config import ROOT, Settings
@@ -128,6 +129,19 @@ def _is_local(request: Request) -> bool:
     """A reverse proxy on this machine asks from here too, for somebody who may be anywhere."""
     here = request.client is not None and request.client.host in ("127.0.0.1", "::1")
     return here and not {"forwarded", "x-forwarded-for", "x-real-ip"} & set(request.headers)
+
+
+async def rest(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer programs: the REST API."""
+    answers = await anyio.to_thread.run_sync(_rest)
+    await answers(scope, receive, send)
+
+
+@cache
+def _rest() -> ASGIApp:
+    from studio import api  # with FastAPI, which takes a second that no page should wait for
+
+    return api.build(runtime.opened, sign_in=signing.configured)
 
 
 @asynccontextmanager
@@ -242,6 +256,7 @@ ROUTES = (
     Route("/api/song/{token}", song, methods=["GET", "HEAD"]),
     Route("/api/zip/{token}", archive),
     Route("/api/me", me),
+    Mount("/api/v1", app=rest),
     Route("/api/health", health),
     Route("/health", health),
     Route("/ready", ready),
