@@ -26,13 +26,11 @@ from studio.errors import (
     LinkExpired,
     NotFound,
     PermissionDenied,
-    SignInNeeded,
     StorageError,
     StudioError,
 )
 from studio.services import Studio
 from studio.services.media import MediaFile
-from studio.services.principal import Right
 from studio.services.views import StatusView, WorkerState
 from studio.ui import notices, runtime, signing
 
@@ -85,17 +83,6 @@ def archive(request: Request) -> Response:
         return PlainTextResponse(str(error), status_code=403)
     headers = {"Content-Disposition": f'attachment; filename="{found.filename}"', "Cache-Control": "private, no-store"}
     return StreamingResponse(found.chunks, media_type="application/zip", headers=headers)
-
-
-def me(request: Request) -> Response:
-    """Say for whom a program acts that shows an API key, and what it may do."""
-    kind, _, key = request.headers.get("Authorization", "").partition(" ")
-    try:
-        principal = runtime.opened().accounts.of_key(key if kind.lower() == "bearer" else "")
-    except (SignInNeeded, PermissionDenied) as error:
-        return JSONResponse({"error": str(error)}, status_code=401, headers={"WWW-Authenticate": "Bearer"})
-    rights = [right for right in Right if principal.may(right)]
-    return JSONResponse({"name": principal.name, "role": principal.role, "rights": rights})
 
 
 def health(_request: Request) -> Response:
@@ -255,7 +242,6 @@ ROUTES = (
     Route("/api/source/{token}", source, methods=["GET", "HEAD"]),
     Route("/api/song/{token}", song, methods=["GET", "HEAD"]),
     Route("/api/zip/{token}", archive),
-    Route("/api/me", me),
     Mount("/api/v1", app=rest),
     Route("/api/health", health),
     Route("/health", health),

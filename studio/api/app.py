@@ -7,12 +7,12 @@ from collections.abc import Callable
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 
-from studio.api import faults, people
+from studio.api import datasets, faults, jobs, models, operations, people, takes, training, writing
 from studio.api.doors import Door
 from studio.api.guard import Guard
 from studio.services import Studio
 
-ROUTERS = (people.router,)
+ROUTERS = tuple(room.router for room in (people, jobs, takes, models, writing, datasets, training, operations))
 
 
 def build(opened: Callable[[], Studio], *, sign_in: Callable[[], bool]) -> FastAPI:

@@ -13,6 +13,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from studio.errors import PermissionDenied, SignInNeeded
 from studio.services import Studio
+from studio.services.principal import Right
 
 _BEARER = HTTPBearer(auto_error=False, description="An API key, made on the page Account")
 
@@ -47,6 +48,15 @@ def seat_of(request: Request, key: str) -> Studio:
 
 
 Seat = Annotated[Studio, Depends(seat)]
+
+
+def maker(studio: Seat) -> Studio:
+    """Return the same for somebody who may make things; raises PermissionDenied for a listener."""
+    studio.principal.check(Right.MAKE)
+    return studio
+
+
+Making = Annotated[Studio, Depends(maker)]
 
 
 def _check_host(name: str, host: str) -> None:
