@@ -65,7 +65,7 @@ def edit(studio: Making, dataset_id: str, body: SongChanges) -> DatasetView:
 
 @router.post("/{dataset_id}/label", status_code=202)
 def label(studio: Making, dataset_id: str, body: HowToLabel) -> JobView | None:
-    """Have songs labelled; without the language model (skip: model) it is done at once, and there is no job."""
+    """Have songs labelled; with `skip` set to `model` it is done at once, and there is no job."""
     job_id = studio.datasets.tasks.label(dataset_id, body)
     return None if job_id is None else studio.generation.job(job_id)
 

@@ -51,9 +51,16 @@ class Problem(BaseModel):
     error: Fault
 
 
+_WHEN = {
+    "4XX": "What was asked for can't be done; the message says why",
+    "5XX": "The studio can't do it now, or failed",
+}
+_JSON = {"application/json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
 FAULTS: dict[int | str, dict[str, object]] = {
-    "4XX": {"model": Problem, "description": "What was asked for can't be done; the message says why"},
-    "5XX": {"model": Problem, "description": "The studio can't do it now, or failed"},
+    status: {"model": Problem, "description": text} for status, text in _WHEN.items()
+}
+FAULTS_OF_FILES: dict[int | str, dict[str, object]] = {  # FastAPI takes a model for what the route itself sends
+    status: {"content": _JSON, "description": text} for status, text in _WHEN.items()
 }
 
 

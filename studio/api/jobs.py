@@ -13,6 +13,7 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from studio.api.bodies import Form
 from studio.api.doors import Making, Seat
+from studio.api.faults import FAULTS_OF_FILES
 from studio.errors import Conflict, InvalidRequest
 from studio.services.uploads import KINDS, Upload
 from studio.services.views import BatchView, JobView
@@ -62,7 +63,7 @@ def job(known: Known) -> JobView:
     return known
 
 
-@router.get("/jobs/{job_id}/events", response_class=EventSourceResponse)
+@router.get("/jobs/{job_id}/events", response_class=EventSourceResponse, responses=FAULTS_OF_FILES)
 async def events(studio: Seat, known: Known) -> AsyncIterator[ServerSentEvent]:
     """Follow a job as Server-Sent Events.
 

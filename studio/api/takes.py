@@ -10,6 +10,7 @@ from starlette.responses import FileResponse, PlainTextResponse
 
 from studio.api.bodies import Body, Favourite, Lrc, Rating, Sensitivity, Sight, Tags, Title
 from studio.api.doors import Making, Seat
+from studio.api.faults import FAULTS_OF_FILES
 from studio.errors import NotFound
 from studio.services import library
 from studio.services.details import TakeDetails
@@ -25,6 +26,7 @@ _AUDIO = {"schema": {"type": "string", "format": "binary"}}
 SOUND: dict[int | str, dict[str, object]] = {
     200: {"content": {"audio/*": _AUDIO}, "description": "The whole file"},
     206: {"content": {"audio/*": _AUDIO}, "description": "The bytes that were asked for"},
+    **FAULTS_OF_FILES,
 }
 
 
@@ -104,7 +106,7 @@ def audio(studio: Seat, take_id: str, request: Request) -> FileResponse:
     return FileResponse(file.path, media_type=file.mime, filename=file.filename)
 
 
-@router.get("/takes/{take_id}/lrc", response_class=PlainTextResponse)
+@router.get("/takes/{take_id}/lrc", response_class=PlainTextResponse, responses=FAULTS_OF_FILES)
 def lrc(studio: Seat, take_id: str) -> PlainTextResponse:
     """Send the lyrics with their times as a .lrc file."""
     return PlainTextResponse(studio.takes.lrc_file(take_id)[1])

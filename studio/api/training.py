@@ -9,6 +9,7 @@ from starlette.responses import PlainTextResponse
 
 from studio.api.bodies import Export, Run
 from studio.api.doors import Making
+from studio.api.faults import FAULTS_OF_FILES
 from studio.errors import NotFound
 from studio.services.training.views import TrainingView
 
@@ -44,7 +45,7 @@ def resume(studio: Making, training_id: str, unquantize: bool = False) -> Traini
     return training(studio)
 
 
-@router.get("/{training_id}/log", response_class=PlainTextResponse)
+@router.get("/{training_id}/log", response_class=PlainTextResponse, responses=FAULTS_OF_FILES)
 def log(studio: Making, training_id: str) -> PlainTextResponse:
     """Send everything a run wrote."""
     return PlainTextResponse(studio.training.whole_log(training_id))
