@@ -34,7 +34,6 @@ def transcribe(studio: Making, wish: UnderstandWish) -> JobView:
 @router.post("/codes", status_code=202)
 def codes(studio: Making, body: AudioSource) -> JobView:
     """Have an upload turned into audio codes."""
-    path = studio.uploads.resolve(body.src_audio, "src_audio")
-    if path is None:
+    if studio.uploads.resolve(body.src_audio, "src_audio") is None:
         raise InvalidRequest("src_audio", "be an upload of yours", body.src_audio)
-    return studio.generation.job(studio.writing.submit(ToCodes(source=path)))
+    return studio.generation.job(studio.writing.submit(ToCodes(source=body.src_audio)))

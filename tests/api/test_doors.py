@@ -128,7 +128,7 @@ def test_every_route_lets_in_whom_it_should(client: TestClient, seats: dict[str,
                 path = path.replace(f"{{{place}}}", things[thing])
             if person == "admin" and route == order[-1]:
                 continue  # the owner has removed it
-            answer = client.request(method, path, headers=shown, **ROUTES[route][1])  # type: ignore[arg-type]
+            answer = client.request(method, path, headers=shown, **ROUTES[route][1])
             assert answer.status_code in _expected(route, person), f"{person}: {route}: {answer.text}"
         if person == "owner":
             things["dataset"] = seats["owner"].datasets.opening.scan(things["folder"], None).dataset_id
