@@ -56,7 +56,8 @@ class Wanted(Body):
 
     def query(self) -> library.Query:
         """Return the same as the services ask for it."""
-        rest = self.model_dump(exclude={"bpm_from", "bpm_to", "loudness_from", "loudness_to", "page", "anchor"})
+        ranges = {"bpm_from", "bpm_to", "loudness_from", "loudness_to"}
+        rest = self.model_dump(include=set(Wanted.model_fields) - ranges)
         return library.Query(bpm=(self.bpm_from, self.bpm_to), loudness=(self.loudness_from, self.loudness_to), **rest)
 
 

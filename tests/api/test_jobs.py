@@ -7,9 +7,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+import pytest
 import soundfile
 from starlette.testclient import TestClient
 
+from studio.logs import JsonLines
 from studio.services import Studio
 from tests.services.conftest import FORM
 
@@ -33,8 +35,14 @@ def _song(client: TestClient, **changes: object) -> Json:
     return found
 
 
-def test_a_song_is_asked_for_followed_and_heard(client: TestClient, tmp_path: Path) -> None:
-    asked = client.post("/generate", json=FORM).json()
+def test_a_song_is_asked_for_followed_and_heard(
+    client: TestClient, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "studio")
+    caplog.handler.setFormatter(JsonLines())
+    asked = client.post("/generate", json=FORM, headers={"X-Request-ID": "click-1"}).json()
+    lines = [json.loads(line) for line in caplog.text.splitlines()]
+    assert asked["id"] in [line.get("job") for line in lines if line.get("request") == "click-1"]
     assert asked["state"] in ("queued", "running")
     *before, (last, job) = _events(client, asked["id"])
     assert {name for name, _job in before} <= {"progress"}

@@ -163,8 +163,7 @@ def test_a_key_is_made_shown_once_used_and_revoked(studio: Studio, seats: dict[s
     (held,) = seats["member"].keys.all()
     page.button(key=f"keys.revoke.{held.id}").click().run()
     assert "You have no keys" in texts(page)
-    for header in ({"Authorization": f"Bearer {key}"}, {"Authorization": key}, {}):
-        assert client.get("/api/v1/me", headers=header).status_code == 401
+    assert client.get("/api/v1/me", headers={"Authorization": f"Bearer {key}"}).status_code == 401
 
 
 def test_an_administrator_changes_a_role_and_reads_who_did(studio: Studio, seats: dict[str, Studio]) -> None:
