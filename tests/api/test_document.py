@@ -7,9 +7,9 @@ import pytest
 import schemathesis
 from schemathesis import APIOperation, GenerationMode
 
-from studio import api
 from studio.services import Studio
 from studio.services.principal import Right
+from tests.api.conftest import application
 
 CHECKS = [
     schemathesis.checks.not_a_server_error,
@@ -23,7 +23,7 @@ EXAMPLES = 5  # a route and mode
 
 @pytest.mark.slow
 def test_no_answer_is_a_crash_or_unlike_the_document(studio: Studio) -> None:
-    document = schemathesis.openapi.from_asgi("/openapi.json", api.build(lambda: studio, sign_in=lambda: True))
+    document = schemathesis.openapi.from_asgi("/openapi.json", application(studio, sign_in=True))
     shown = {"Authorization": f"Bearer {studio.keys.create('schemathesis', Right.ADMINISTER)}"}
     operations = [found.ok() for found in document.get_all_operations()]
     assert len(operations) > 50

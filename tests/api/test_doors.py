@@ -5,10 +5,9 @@ from __future__ import annotations
 import pytest
 from starlette.testclient import TestClient
 
-from studio import api
 from studio.services import Studio
 from studio.services.principal import Right, Visibility
-from tests.api.conftest import HERE
+from tests.api.conftest import HERE, application
 from tests.services.test_isolation import PEOPLE, Things, seats, things
 
 __all__ = ["seats", "things"]
@@ -94,7 +93,7 @@ RANK = {"listener": LOOK, "member": MAKE, "owner": MAKE, "admin": RUN}
 @pytest.fixture
 def client(studio: Studio) -> TestClient:
     """A program that asks a studio where people have to sign in."""
-    return TestClient(api.build(lambda: studio, sign_in=lambda: True), base_url=HERE)
+    return TestClient(application(studio, sign_in=True), base_url=HERE)
 
 
 def _expected(route: str, person: str) -> set[int]:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import pytest
 from starlette.testclient import TestClient
 
-from studio import api
 from studio.services import Studio
 from studio.services.principal import Right
-from tests.api.conftest import HERE
+from tests.api.conftest import HERE, application
 
 SITES = [  # what a browser sends, whether a page may be read with it, and whether something may be changed
     ({"Origin": HERE, "Sec-Fetch-Site": "same-origin"}, True, True),
@@ -25,7 +24,7 @@ SITES = [  # what a browser sends, whether a page may be read with it, and wheth
 @pytest.fixture
 def client(idle: Studio) -> TestClient:
     """A program on this machine, without a key."""
-    return TestClient(api.build(lambda: idle, sign_in=lambda: False), base_url=HERE)
+    return TestClient(application(idle), base_url=HERE)
 
 
 def test_only_names_of_this_machine_are_answered_without_a_key(client: TestClient, idle: Studio) -> None:

@@ -15,9 +15,9 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 from starlette.testclient import TestClient
 
-from studio import api
 from studio.services import Studio
 from studio.services.principal import Right
+from tests.api.conftest import application
 from tests.docs.commands import ROOT, commands
 from tests.services.conftest import finish
 
@@ -75,7 +75,7 @@ def program(studio: Studio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.chdir(tmp_path)
     soundfile.write("song.wav", 0.3 * np.sin(np.arange(16000) / 6), 8000)
     key = studio.keys.create("a program", Right.MAKE)
-    mounted = Starlette(routes=[Mount("/api/v1", app=api.build(lambda: studio, sign_in=lambda: True))])
+    mounted = Starlette(routes=[Mount("/api/v1", app=application(studio, sign_in=True))])
     return lambda **_given: TestClient(
         mounted, base_url=f"{ADDRESS}/api/v1", headers={"Authorization": f"Bearer {key}"}
     )
@@ -118,8 +118,8 @@ def test_the_python_makes_files_that_sound(
     assert all(np.abs(soundfile.read(file)[0]).max() > 0.3 for file in made)
 
 
-def test_the_table_has_every_route() -> None:
-    paths = api.build(lambda: None, sign_in=lambda: False).openapi()["paths"]
+def test_the_table_has_every_route(idle: Studio) -> None:
+    paths = application(idle).openapi()["paths"]
     told = {
         f"{method.upper()} {path}": route["description"].splitlines()[0]
         for path, routes in paths.items()
