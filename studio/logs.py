@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from studio.config import Settings
 
 _job: ContextVar[str] = ContextVar("job", default="")
+_request: ContextVar[str] = ContextVar("request", default="")
 
 
 def set_up(settings: Settings) -> None:
@@ -38,8 +39,18 @@ def about(job_id: str) -> Iterator[None]:
         _job.reset(token)
 
 
+@contextmanager
+def answering(request_id: str) -> Iterator[None]:
+    """Have every line written for a request of a program name it meanwhile."""
+    token = _request.set(request_id)
+    try:
+        yield
+    finally:
+        _request.reset(token)
+
+
 class JsonLines(logging.Formatter):
-    """Writes time, level, logger, message, job and traceback."""
+    """Writes time, level, logger, message, job, request and traceback."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return one line."""
@@ -51,6 +62,8 @@ class JsonLines(logging.Formatter):
         }
         if job := _job.get():
             facts["job"] = job
+        if request := _request.get():
+            facts["request"] = request
         if record.exc_info:
             facts["traceback"] = self.formatException(record.exc_info)
         return json.dumps(facts, ensure_ascii=False)

@@ -1,4 +1,4 @@
-"""The web front: Streamlit's pages beside our own routes for audio and health, in one ASGI app."""
+"""The web front: Streamlit's pages beside our own routes for audio, programs and health, in one ASGI app."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from functools import partial
+from functools import cache, partial
 from importlib.util import find_spec
 from ipaddress import ip_address
 
@@ -16,7 +16,8 @@ import anyio.to_thread
 import streamlit as st
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response, StreamingResponse
-from starlette.routing import Route
+from starlette.routing import Mount, Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 from streamlit import config as streamlit_config
 
 from studio.config import ROOT, Settings
@@ -25,13 +26,11 @@ from studio.errors import (
     LinkExpired,
     NotFound,
     PermissionDenied,
-    SignInNeeded,
     StorageError,
     StudioError,
 )
 from studio.services import Studio
 from studio.services.media import MediaFile
-from studio.services.principal import Right
 from studio.services.views import StatusView, WorkerState
 from studio.ui import notices, runtime, signing
 
@@ -86,17 +85,6 @@ def archive(request: Request) -> Response:
     return StreamingResponse(found.chunks, media_type="application/zip", headers=headers)
 
 
-def me(request: Request) -> Response:
-    """Say for whom a program acts that shows an API key, and what it may do."""
-    kind, _, key = request.headers.get("Authorization", "").partition(" ")
-    try:
-        principal = runtime.opened().accounts.of_key(key if kind.lower() == "bearer" else "")
-    except (SignInNeeded, PermissionDenied) as error:
-        return JSONResponse({"error": str(error)}, status_code=401, headers={"WWW-Authenticate": "Bearer"})
-    rights = [right for right in Right if principal.may(right)]
-    return JSONResponse({"name": principal.name, "role": principal.role, "rights": rights})
-
-
 def health(_request: Request) -> Response:
     """Say that the process answers and how the owner of the model is."""
     status = runtime.opened().status()
@@ -128,6 +116,19 @@ def _is_local(request: Request) -> bool:
     """A reverse proxy on this machine asks from here too, for somebody who may be anywhere."""
     here = request.client is not None and request.client.host in ("127.0.0.1", "::1")
     return here and not {"forwarded", "x-forwarded-for", "x-real-ip"} & set(request.headers)
+
+
+async def rest(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer programs: the REST API."""
+    answers = await anyio.to_thread.run_sync(_rest)
+    await answers(scope, receive, send)
+
+
+@cache
+def _rest() -> ASGIApp:
+    from studio import api  # with FastAPI, which takes a second that no page should wait for
+
+    return api.build(runtime.opened, sign_in=signing.configured)
 
 
 @asynccontextmanager
@@ -241,7 +242,7 @@ ROUTES = (
     Route("/api/source/{token}", source, methods=["GET", "HEAD"]),
     Route("/api/song/{token}", song, methods=["GET", "HEAD"]),
     Route("/api/zip/{token}", archive),
-    Route("/api/me", me),
+    Mount("/api/v1", app=rest),
     Route("/api/health", health),
     Route("/health", health),
     Route("/ready", ready),

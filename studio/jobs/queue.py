@@ -16,7 +16,7 @@ from studio.jobs.standing import Standing, seconds_of, served, standing, waiting
 from studio.jobs.turns import Waiting, in_turn, overdue, preferred
 from studio.logs import about
 from studio.storage.database import Database
-from studio.storage.models import Job, User, Worker
+from studio.storage.models import Job, User, Worker, new_id
 from studio.storage.pause import Pause, paused
 from studio.storage.states import JobState, WorkerState
 from studio.storage.times import Clock, utc_now
@@ -51,9 +51,16 @@ class Queue:
         self._limits = limits or Limits()
 
     def submit(
-        self, session: Session, payload: Payload, *, user_id: str, batch_id: str | None = None, priority: int = 0
+        self,
+        session: Session,
+        payload: Payload,
+        *,
+        user_id: str,
+        batch_id: str | None = None,
+        priority: int = 0,
+        job_id: str = "",
     ) -> str:
-        """Add a job in the caller's transaction, so it and its batch appear together; return its id.
+        """Add a job in the caller's transaction, so it and its batch appear together; return its id, or `job_id`.
 
         Raises QueueFull when as many of the person's jobs wait as may.
         """
@@ -62,6 +69,7 @@ class Queue:
         else:
             self._check_room(session, user_id)
         job = Job(
+            id=job_id or new_id(),
             kind=payload.kind,
             model=model_of(payload),
             requested=pack(payload),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import cast
 
@@ -9,11 +10,11 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from studio.engine.lm.backend import BackendName
-from studio.engine.requests import TextToMusic
+from studio.engine.requests import Request, TextToMusic
 from studio.engine.setup import Setup
 from studio.engine.snapshot import settings_of
 from studio.engine.thinking import Thinking
-from studio.errors import InvalidRequest, NotFound
+from studio.errors import Conflict, InvalidRequest, NotFound
 from studio.jobs.queue import OVER_QUOTA, Queue, is_ahead
 from studio.jobs.spec import Generate, Initialize, LanguageModel
 from studio.jobs.standing import Standing
@@ -26,7 +27,7 @@ from studio.services.uploads import Uploads
 from studio.services.views import JobState, JobView
 from studio.storage.audit import tell
 from studio.storage.database import Database
-from studio.storage.models import Batch, Job
+from studio.storage.models import Batch, Job, User
 from studio.storage.states import Deed
 from studio.storage.times import Clock
 
@@ -53,53 +54,49 @@ class Generation:
         self._wake = wake
         self._clock = clock
 
-    def submit(self, form: Mapping[str, object], parents: Sequence[Parent] = (), *, priority: int = 0) -> str:
+    def submit(
+        self, form: Mapping[str, object], parents: Sequence[Parent] = (), *, priority: int = 0, once: str = ""
+    ) -> str:
         """Store a batch and its job, both or neither, and return the job's id; `parents` are what it is made from.
 
-        A job of higher `priority` goes first and sends a running one of lower priority back into the queue. Raises
-        InvalidRequest naming field, rule and value, NotFound for an upload that is gone, and ModelNotReady, also for
-        Think without a language model; nothing is stored then. The other help of the language model is given when it
+        A job of higher `priority` goes first and sends a running one of lower priority back into the queue. Asked again
+        with the same text for `once`, it returns the first job. Raises InvalidRequest naming field, rule and value,
+        NotFound for an upload that is gone, ModelNotReady, also for Think without a language model, and Conflict for
+        another form with the same `once`; nothing is stored then. The other help of the language model is given when it
         is there.
         """
-        form = complete_form(form)
-        wanted, thinking, score = audio_format(form), build_thinking(form), auto_score(form)
+        form, job_id = complete_form(form), _job_of(self._principal.user_id, once)
+        if once:
+            with self._database.read() as session:
+                if self._is_there(session, job_id, form):
+                    return job_id
         request = build_request(
             form,
             reference=self._uploads.resolve(form["reference_audio"]),
             source=self._uploads.resolve(form["src_audio"], "src_audio"),
         )
-        model = self._models.ready()
-        check_limits(request, model, self._models.status().loaded, thinking)
-        if (known := self._models.spec(model.name)) is not None:
-            check_task(request, known[0])
-        lm = None
-        if isinstance(request, TextToMusic):  # the language model has no part in the other tasks (product.md E-14)
-            if known is not None:
-                fits(request, known[0], thinking)
-            lm = self._lm_for(thinking, score is not None)
+        payload = self._payload(form, request)
         batch = Batch(
             user_id=self._principal.user_id,
             task=request.task.value,
-            model=model.name,
+            model=payload.model,
             form=dict(form),
             request=dict(settings_of(request)),
             created_at=self._clock(),
         )
         with self._database.write() as session:
+            if once:  # of two that come at the same time the second finds the first
+                session.get(User, batch.user_id, with_for_update=True)
+                if self._is_there(session, job_id, form):
+                    return job_id
             session.add(batch)
             session.flush()
             record(session, batch, parents, batch.created_at)
-            payload = Generate(
-                model=model.name,
-                audio_format=wanted,
-                request=request,
-                thinking=thinking if isinstance(request, TextToMusic) else None,
-                lm=lm,
-                score=score,
-                adapters=self._models.adapters(batch.user_id),
+            job_id = self._queue.submit(
+                session, payload, user_id=batch.user_id, batch_id=batch.id, priority=priority, job_id=job_id
             )
-            job_id = self._queue.submit(session, payload, user_id=batch.user_id, batch_id=batch.id, priority=priority)
-            tell(session, batch.user_id, Deed.GENERATED, batch.id, batch.created_at, task=batch.task, model=model.name)
+            told = {"task": batch.task, "model": payload.model}
+            tell(session, batch.user_id, Deed.GENERATED, batch.id, batch.created_at, **told)
         self._wake()
         return job_id
 
@@ -157,6 +154,37 @@ class Generation:
         with self._database.read() as session:
             return self._views(session, session.scalars(select(Job).where(*mine).order_by(Job.created_at, Job.id)))
 
+    def _payload(self, form: Mapping[str, object], request: Request) -> Generate:
+        """Say what the worker has to do; raises what `submit` does."""
+        wanted, thinking, score = audio_format(form), build_thinking(form), auto_score(form)
+        model = self._models.ready()
+        check_limits(request, model, self._models.status().loaded, thinking)
+        if (known := self._models.spec(model.name)) is not None:
+            check_task(request, known[0])
+        lm = None
+        if isinstance(request, TextToMusic):  # the language model has no part in the other tasks (product.md E-14)
+            if known is not None:
+                fits(request, known[0], thinking)
+            lm = self._lm_for(thinking, score is not None)
+        return Generate(
+            model=model.name,
+            audio_format=wanted,
+            request=request,
+            thinking=thinking if isinstance(request, TextToMusic) else None,
+            lm=lm,
+            score=score,
+            adapters=self._models.adapters(self._principal.user_id),
+        )
+
+    def _is_there(self, session: Session, job_id: str, form: Mapping[str, object]) -> bool:
+        """Whether a job was submitted before; raises Conflict when it was for another form."""
+        if (job := session.get(Job, job_id)) is None:
+            return False
+        batch = session.get(Batch, job.batch_id)
+        if batch is None or batch.form != form:
+            raise Conflict("another song was asked for under the same key; take a new key for a new song")
+        return True
+
     def _language_model(self, name: str, backend: str, fallback: bool, device: str) -> LanguageModel:
         if backend not in list(BackendName):
             raise InvalidRequest("lm_backend", f"be {' or '.join(BackendName)}", backend)
@@ -181,6 +209,11 @@ class Generation:
             return [_view(job, None) for job in found]
         now = self._queue.standing(session)
         return [_view(job, now if job.state == JobState.QUEUED else None) for job in found]
+
+
+def _job_of(user_id: str, once: str) -> str:
+    """Return the id of the job that a person submits once under a text, empty for none."""
+    return hashlib.sha256(f"{user_id}:{once}".encode()).hexdigest()[:32] if once else ""
 
 
 def _view(job: Job, now: Standing | None) -> JobView:

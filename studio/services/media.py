@@ -13,6 +13,7 @@ from itsdangerous import BadSignature, TimestampSigner
 from studio.config import Settings
 from studio.errors import LinkExpired, NotFound, StorageError
 from studio.services.accounts.signing_in import principal_of
+from studio.services.principal import Principal
 from studio.services.seeing import seen_take
 from studio.services.views import TakeView
 from studio.storage.artifacts import ArtifactStore
@@ -50,17 +51,17 @@ class Media:
     """Signs links to takes and finds the file behind a link."""
 
     def __init__(
-        self, secret: str, database: Database, artifacts: ArtifactStore, clock: Clock, *, user_id: str
+        self, secret: str, database: Database, artifacts: ArtifactStore, clock: Clock, *, principal: Principal
     ) -> None:
         self._signer = Signer(secret, clock, "studio.media")
         self._database = database
         self._artifacts = artifacts
         self._clock = clock
-        self._user_id = user_id
+        self._principal = principal
 
     def link(self, take_id: str) -> str:
         """Return the path of a link to a take's audio, made out to this person."""
-        return ROUTE + self._signer.sign(f"{take_id}:{self._user_id}").decode()
+        return ROUTE + self._signer.sign(f"{take_id}:{self._principal.user_id}").decode()
 
     def resolve(self, token: str, *, saving: bool = False) -> MediaFile:
         """Return the file a link's token stands for; `saving` it is told to the audit log.
@@ -70,13 +71,22 @@ class Media:
         """
         take_id, _, user_id = self._open(token).partition(":")
         with self._database.read() as session:
-            take = seen_take(session, principal_of(session, user_id), take_id)
+            principal = principal_of(session, user_id)
+        return self._file(principal, take_id, saving)
+
+    def file(self, take_id: str, *, saving: bool = False) -> MediaFile:
+        """Return the file of a take without a link, `saving` as in `resolve`; raises NotFound."""
+        return self._file(self._principal, take_id, saving)
+
+    def _file(self, principal: Principal, take_id: str, saving: bool) -> MediaFile:
+        with self._database.read() as session:
+            take = seen_take(session, principal, take_id)
         path = self._artifacts.path(take.key)
         if not path.is_file():
             raise NotFound(f"the audio of take {take.id!r} is gone")
         if saving:
             with self._database.write() as session:
-                tell(session, user_id, Deed.EXPORTED, take_id, self._clock())
+                tell(session, principal.user_id, Deed.EXPORTED, take_id, self._clock())
         return MediaFile(path=path, mime=MIME[take.format], filename=f"{file_stem(take)}.{take.format}")
 
     def _open(self, token: str) -> str:

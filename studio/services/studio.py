@@ -86,7 +86,7 @@ class Studio:
             wake=wake,
             clock=clock,
         )
-        self.media = Media(shared.secret, shared.database, artifacts, clock, user_id=user_id)
+        self.media = Media(shared.secret, shared.database, artifacts, clock, principal=principal)
         self.archives = Archives(shared.signer("studio.zip"), shared.database, artifacts, clock)
         self.library = Library(database, principal=principal, artifacts=artifacts, archives=self.archives, clock=clock)
         self.takes = Takes(database, queue, artifacts, principal=principal, wake=wake, clock=clock)

@@ -10,7 +10,7 @@ from pathlib import Path
 from tests.house import rules
 from tests.house.test_house import ROOT, SCRIPTS
 
-HEAVY = ("torch", "transformers", "diffusers", "peft", "librosa", "scipy")
+HEAVY = ("torch", "transformers", "diffusers", "peft", "librosa", "scipy", "fastapi")
 
 
 def _modules(*packages: str) -> list[str]:
@@ -36,6 +36,10 @@ def test_pages_services_and_command_line_load_no_torch() -> None:
     modules = sorted(pages.union(_modules("studio.ui", "studio.web", "studio.services", "studio.cli")))
     assert {"studio.web", "studio.ui.fields", "studio.services", "studio.cli.generate"} < set(modules)
     assert _heavy_after(modules) == []
+
+
+def test_the_api_loads_no_torch() -> None:
+    assert _heavy_after(_modules("studio.api")) == ["fastapi"]
 
 
 def test_measuring_loads_no_torch() -> None:

@@ -14,6 +14,7 @@ from studio.config import Settings
 from studio.errors import LinkExpired, NotFound
 from studio.services import Studio
 from studio.services.media import ROUTE, Media, signing_secret
+from studio.services.principal import Principal
 from studio.storage.artifacts import ArtifactStore
 from studio.storage.users import local_user
 from tests.jobs.fakes import HandClock, open_database
@@ -60,7 +61,13 @@ def test_unknown_take_and_lost_file_are_not_found(studio: Studio, take_id: str) 
 
 def test_link_is_stable_for_an_hour_and_expires_in_a_day(settings: Settings, studio: Studio, take_id: str) -> None:
     clock, database = HandClock(), open_database(settings)
-    media = Media("secret", database, ArtifactStore(settings.artifacts_dir), clock, user_id=local_user(database))
+    media = Media(
+        "secret",
+        database,
+        ArtifactStore(settings.artifacts_dir),
+        clock,
+        principal=Principal(user_id=local_user(database)),
+    )
     link = media.link(take_id)
     clock.advance(3599)
     assert media.link(take_id) == link
@@ -77,7 +84,7 @@ def test_link_is_stable_for_an_hour_and_expires_in_a_day(settings: Settings, stu
 def test_another_secret_opens_nothing(settings: Settings, studio: Studio, take_id: str) -> None:
     database = open_database(settings)
     store = ArtifactStore(settings.artifacts_dir)
-    foreign = Media("other", database, store, HandClock(), user_id="somebody").link(take_id)
+    foreign = Media("other", database, store, HandClock(), principal=Principal(user_id="somebody")).link(take_id)
     with pytest.raises(LinkExpired):
         studio.media.resolve(_token(foreign))
     database.close()

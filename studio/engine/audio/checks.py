@@ -34,8 +34,8 @@ class Check:
     """One property of a take: what was asked for, what was heard, and what that means."""
 
     name: str  # bpm, keyscale, duration, loudness, true_peak, clipping or silence
-    asked: str | float | None
-    heard: str | float | None
+    asked: str | int | float | None
+    heard: str | int | float | None  # whole what is counted
     verdict: Verdict
     confidence: float | None = None  # of the estimator, 0..1; None for what is simply counted
 
