@@ -18,6 +18,7 @@ from studio.jobs.resident import MusicEngine, Resident
 from studio.jobs.resident_lm import ResidentLm
 from studio.jobs.scoring import Scoring
 from studio.jobs.spec import Generate
+from studio.jobs.wording import sung
 from studio.storage.models import Facts
 
 SILENCE = 1e-5  # full scale = 1; about -100 dBFS
@@ -59,6 +60,8 @@ class Making:
         request, thinking, lm = payload.request, payload.thinking, payload.lm
         if thinking is None or not isinstance(request, TextToMusic):
             return engine.generate(request, run)
+        if payload.words is not None and lm is not None:
+            return sung(engine, self._lm.require(lm, run), request, thinking, payload.words, run)
         writer = self._lm.require(lm, run) if lm is not None and thinking.wanted else None
         return generate_planned(engine, writer, request, thinking, run)
 

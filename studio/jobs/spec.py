@@ -11,7 +11,8 @@ from typing import ClassVar, NotRequired, TypedDict, cast
 from studio.engine.dataset.labelling import Labelling, Skip
 from studio.engine.dataset.preparation import Crop, Preparation
 from studio.engine.lm.quality import check_sensitivity
-from studio.engine.lm.snapshot import Ask, AskKind, ask_from, ask_settings, kind_of
+from studio.engine.lm.requests import CreateRequest, FormatRequest
+from studio.engine.lm.snapshot import Ask, AskKind, ask_from, ask_of_row, ask_row, ask_settings, kind_of
 from studio.engine.lora.wanted import AdapterSet, adapter_set_from
 from studio.engine.requests import AudioFormat, Request
 from studio.engine.setup import Setup, setup_from
@@ -70,6 +71,7 @@ class Generate:
     lm: LanguageModel | None = None  # None: it isn't loaded, and nothing of `thinking` happens
     score: float | None = None  # sensitivity of the score every take gets (Auto Score); None: none
     adapters: AdapterSet = field(default_factory=AdapterSet)  # that it is made with, whatever is loaded by then
+    words: CreateRequest | FormatRequest | None = None  # written by the language model first, for a text2music request
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -243,6 +245,7 @@ class _Stored(TypedDict):
     thinking: NotRequired[Mapping[str, object] | None]
     lm: NotRequired[Mapping[str, object] | None]
     score: NotRequired[float | None]
+    words: NotRequired[Mapping[str, object] | None]
     source: str
 
 
@@ -272,6 +275,7 @@ def pack(payload: Payload) -> Facts:
         "thinking": None if payload.thinking is None else thinking_settings(payload.thinking),
         "lm": lm,
         "score": payload.score,
+        "words": None if payload.words is None else ask_row(payload.words),
         **payload.adapters.as_row(),
     }
 
@@ -349,7 +353,7 @@ def _prepare(facts: Facts) -> Prepare:
 
 
 def _generate(stored: _Stored, adapters: AdapterSet) -> Generate:
-    thinking = stored.get("thinking")
+    thinking, words = stored.get("thinking"), stored.get("words")
     return Generate(
         model=stored["model"],
         audio_format=AudioFormat(stored["audio_format"]),
@@ -358,6 +362,7 @@ def _generate(stored: _Stored, adapters: AdapterSet) -> Generate:
         lm=_lm(stored),
         score=stored.get("score"),
         adapters=adapters,
+        words=None if words is None else ask_of_row(words),
     )
 
 

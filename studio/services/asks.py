@@ -10,11 +10,12 @@ from typing import TypedDict, cast
 
 from studio.engine.lm.requests import CreateRequest, Draw, FormatRequest, UnderstandRequest
 from studio.engine.prompts import sung_lyrics
-from studio.engine.requests import INSTRUMENTAL, Metas, parse_key_scale
+from studio.engine.requests import INSTRUMENTAL, MAX_DURATION, MIN_DURATION, Metas, parse_key_scale
 from studio.engine.sampling import MAX_SEED
 from studio.jobs.writing import Stored
 from studio.services import reading
 from studio.services.forms import AUTO
+from studio.services.views import ModelView
 
 UNKNOWN = "unknown"  # the language that leaves the choice to the language model
 
@@ -114,14 +115,20 @@ def words_request(
     ask: CreateSample | Format | Understand, longest: float
 ) -> CreateRequest | FormatRequest | UnderstandRequest:
     """Return the request of an ask; `longest` is the most seconds the model may choose. Raises InvalidRequest."""
-    shared = _shared(ask.sampling, longest)
+    if isinstance(ask, Understand):
+        shared = _shared(ask.sampling, longest)
+        codes = reading.codes(ask.codes)
+        return UnderstandRequest(codes=codes, **shared) if codes else CreateRequest(**shared)
+    return song_request(ask, longest)
+
+
+def song_request(ask: CreateSample | Format, longest: float, seed: int | None = None) -> CreateRequest | FormatRequest:
+    """Return the same for words that are to be sung, drawn from `seed` where the ask gives none."""
+    shared = _shared(ask.sampling, longest, seed)
     if isinstance(ask, CreateSample):
         return CreateRequest(
             query=ask.description, instrumental=ask.instrumental, vocal_language=ask.language, **shared
         )
-    if isinstance(ask, Understand):
-        codes = reading.codes(ask.codes)
-        return UnderstandRequest(codes=codes, **shared) if codes else CreateRequest(**shared)
     return FormatRequest(
         caption=ask.caption,
         lyrics=ask.lyrics,
@@ -134,6 +141,11 @@ def words_request(
         vocal_language=ask.language,
         **shared,
     )
+
+
+def longest_song(model: ModelView | None) -> float:
+    """Return the seconds a song may last with a checkpoint, or with any for None."""
+    return MAX_DURATION if model is None else min(max(model.max_duration, MIN_DURATION), MAX_DURATION)
 
 
 def written_from(effective: Mapping[str, object]) -> Written:
@@ -162,12 +174,13 @@ def written_from(effective: Mapping[str, object]) -> Written:
     )
 
 
-def _shared(sampling: LmSampling, longest: float) -> _Shared:
+def _shared(sampling: LmSampling, longest: float, seed: int | None = None) -> _Shared:
     draw = Draw(
         temperature=sampling.temperature,
         top_k=sampling.top_k,
         top_p=sampling.top_p,
         repetition_penalty=sampling.repetition_penalty,
     )
-    seed = secrets.randbelow(MAX_SEED + 1) if sampling.seed is None else sampling.seed
-    return {"draw": draw, "max_duration": longest, "debug": sampling.debug, "seed": seed}
+    chosen = seed if sampling.seed is None else sampling.seed
+    drawn = secrets.randbelow(MAX_SEED + 1) if chosen is None else chosen
+    return {"draw": draw, "max_duration": longest, "debug": sampling.debug, "seed": drawn}

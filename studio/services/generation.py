@@ -18,6 +18,7 @@ from studio.errors import Conflict, InvalidRequest, NotFound
 from studio.jobs.queue import OVER_QUOTA, Queue, is_ahead
 from studio.jobs.spec import Generate, Initialize, LanguageModel
 from studio.jobs.standing import Standing
+from studio.services.asks import CreateSample, Format, longest_song, song_request
 from studio.services.forms import audio_format, auto_score, build_request, build_thinking, complete_form
 from studio.services.library.origins import Parent, record
 from studio.services.limits import check_limits, check_task, fits
@@ -55,27 +56,30 @@ class Generation:
         self._clock = clock
 
     def submit(
-        self, form: Mapping[str, object], parents: Sequence[Parent] = (), *, priority: int = 0, once: str = ""
+        self,
+        form: Mapping[str, object],
+        parents: Sequence[Parent] = (),
+        *,
+        priority: int = 0,
+        once: str = "",
+        words: CreateSample | Format | None = None,
     ) -> str:
         """Store a batch and its job, both or neither, and return the job's id; `parents` are what it is made from.
 
-        A job of higher `priority` goes first and sends a running one of lower priority back into the queue. Asked again
+        With `words` the language model first writes caption and lyrics in place of the form's, whose facts are kept. A
+        job of higher `priority` goes first and sends a running one of lower priority back into the queue. Asked again
         with the same text for `once`, it returns the first job. Raises InvalidRequest naming field, rule and value,
-        NotFound for an upload that is gone, ModelNotReady, also for Think without a language model, and Conflict for
-        another form with the same `once`; nothing is stored then. The other help of the language model is given when it
-        is there.
+        NotFound for an upload that is gone, ModelNotReady, also for Think and words without a language model (its other
+        help is given when it is there), and Conflict for another form with the same `once`; nothing is stored then.
         """
         form, job_id = complete_form(form), _job_of(self._principal.user_id, once)
         if once:
             with self._database.read() as session:
                 if self._is_there(session, job_id, form):
                     return job_id
-        request = build_request(
-            form,
-            reference=self._uploads.resolve(form["reference_audio"]),
-            source=self._uploads.resolve(form["src_audio"], "src_audio"),
-        )
-        payload = self._payload(form, request)
+        reference = self._uploads.resolve(form["reference_audio"])
+        request = build_request(form, reference, self._uploads.resolve(form["src_audio"], "src_audio"))
+        payload = self._payload(form, request, words)
         batch = Batch(
             user_id=self._principal.user_id,
             task=request.task.value,
@@ -154,7 +158,7 @@ class Generation:
         with self._database.read() as session:
             return self._views(session, session.scalars(select(Job).where(*mine).order_by(Job.created_at, Job.id)))
 
-    def _payload(self, form: Mapping[str, object], request: Request) -> Generate:
+    def _payload(self, form: Mapping[str, object], request: Request, words: CreateSample | Format | None) -> Generate:
         """Say what the worker has to do; raises what `submit` does."""
         wanted, thinking, score = audio_format(form), build_thinking(form), auto_score(form)
         model = self._models.ready()
@@ -165,7 +169,9 @@ class Generation:
         if isinstance(request, TextToMusic):  # the language model has no part in the other tasks (product.md E-14)
             if known is not None:
                 fits(request, known[0], thinking)
-            lm = self._lm_for(thinking, score is not None)
+            lm = self._lm_for(thinking, scored=score is not None, worded=words is not None)
+        elif words is not None:
+            raise InvalidRequest("task_type", "be text2music where the language model writes the words", request.task)
         return Generate(
             model=model.name,
             audio_format=wanted,
@@ -174,6 +180,7 @@ class Generation:
             lm=lm,
             score=score,
             adapters=self._models.adapters(self._principal.user_id),
+            words=None if words is None else song_request(words, longest_song(model), request.seeds[0]),
         )
 
     def _is_there(self, session: Session, job_id: str, form: Mapping[str, object]) -> bool:
@@ -190,9 +197,9 @@ class Generation:
             raise InvalidRequest("lm_backend", f"be {' or '.join(BackendName)}", backend)
         return LanguageModel(name=self._models.choose_lm(name), backend=backend, fallback=fallback, device=device)
 
-    def _lm_for(self, thinking: Thinking, scored: bool) -> LanguageModel | None:
-        """Think needs a language model; reasoning and scores are left out without one, and the takes say so."""
-        if thinking.codes:
+    def _lm_for(self, thinking: Thinking, *, scored: bool, worded: bool) -> LanguageModel | None:
+        """Think and words need a language model; what else it does is left out without one, and the takes say so."""
+        if thinking.codes or worded:
             return self._models.ready_lm()
         used = thinking.wanted or scored
         return self._models.ready_lm() if used and self._models.status().lm.ready else None

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from studio.errors import InvalidRequest
 from studio.jobs.queue import Queue
+from studio.jobs.spec import JobKind
 from studio.services.principal import Principal, Right
 from studio.storage.audit import tell
 from studio.storage.database import Database
-from studio.storage.models import Worker
+from studio.storage.models import Job, Worker
 from studio.storage.pause import paused
-from studio.storage.states import Deed, WorkerState
+from studio.storage.states import Deed, JobState, WorkerState
 from studio.storage.times import Clock
 
 MAX_REASON = 255  # characters
+NEWEST = 50  # songs whose making says how long one takes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +43,14 @@ class WorkerView:
     device: str
     started_at: datetime
     heartbeat_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tally:
+    """How many songs were asked for, by what became of them, and how long the newest finished ones took."""
+
+    counts: Mapping[JobState, int]
+    seconds: float | None  # on average; None before the first
 
 
 class Operations:
@@ -79,6 +90,20 @@ class Operations:
         with self._database.read() as session:
             found = paused(session)
             return None if found is None else PauseView(reason=found.reason, since=found.since)
+
+    def tally(self) -> Tally:
+        """Count everybody's jobs that make music."""
+        songs = Job.kind == JobKind.GENERATE
+        last = select(Job.started_at, Job.finished_at).where(songs, Job.state == JobState.DONE)
+        with self._database.read() as session:
+            found = session.execute(select(Job.state, func.count()).where(songs).group_by(Job.state))
+            counts = {**dict.fromkeys(JobState, 0), **{state: count for state, count in found}}
+            lasted = [
+                (finished - started).total_seconds()
+                for started, finished in session.execute(last.order_by(Job.finished_at.desc()).limit(NEWEST))
+                if started is not None and finished is not None
+            ]
+        return Tally(counts=counts, seconds=sum(lasted) / len(lasted) if lasted else None)
 
     def workers(self) -> list[WorkerView]:
         """Return the workers, the eldest first; raises PermissionDenied."""

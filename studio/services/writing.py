@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from studio.engine.requests import MAX_DURATION, MIN_DURATION
 from studio.errors import InvalidRequest, NotFound
 from studio.jobs.aftercare import trace_key, why_untimed
 from studio.jobs.queue import Queue
@@ -19,6 +18,7 @@ from studio.services.asks import (
     ToCodes,
     Understand,
     Written,
+    longest_song,
     words_request,
     written_from,
 )
@@ -99,7 +99,7 @@ class Writing:
             return self._encode(ask)
         if isinstance(ask, Score):
             return self._score(ask)
-        return Write(ask=words_request(ask, self._longest()), lm=self._models.ready_lm())
+        return Write(ask=words_request(ask, longest_song(self._models.status().model)), lm=self._models.ready_lm())
 
     def _score(self, ask: Score) -> ScoreTake:
         """A take with lyrics can be scored without a language model; the score says what is missing."""
@@ -121,8 +121,3 @@ class Writing:
             rule = "be one with an audio tokenizer, or it can't turn audio into codes"
             raise InvalidRequest("model", rule, model.name)
         return Encode(model=model.name, source=path.resolve())
-
-    def _longest(self) -> float:
-        """Return the seconds a song may last with the loaded checkpoint, or with any when none is loaded."""
-        model = self._models.status().model
-        return MAX_DURATION if model is None else min(max(model.max_duration, MIN_DURATION), MAX_DURATION)

@@ -49,6 +49,19 @@ def ask_settings(ask: Ask) -> dict[str, object]:
     return {**stored, "codes": list(stored["codes"])} if "codes" in stored else stored
 
 
+def ask_row(ask: CreateRequest | FormatRequest) -> dict[str, object]:
+    """Return what is asked for beside its kind; `ask_of_row` gives the request back."""
+    return {"kind": kind_of(ask).value, "ask": ask_settings(ask)}
+
+
+def ask_of_row(row: Mapping[str, object]) -> CreateRequest | FormatRequest:
+    """Rebuild what `ask_row` gave; raises InvalidRequest for a row that another version wrote."""
+    ask = ask_from(AskKind(str(row["kind"])), cast(Mapping[str, object], row["ask"]))
+    if isinstance(ask, UnderstandRequest):
+        raise InvalidRequest("words", "be one this version of the studio can read", row["kind"])
+    return ask
+
+
 def ask_from(kind: AskKind, stored: Mapping[str, object]) -> Ask:
     """Rebuild and check a request; raises InvalidRequest for a mapping that another version wrote."""
     parts = cast(_Stored, stored)
