@@ -20,6 +20,7 @@ from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 from streamlit import config as streamlit_config
 
+from studio import __version__
 from studio.config import ROOT, Settings
 from studio.errors import (
     InvalidRequest,
@@ -36,6 +37,7 @@ from studio.ui import notices, runtime, signing
 
 LOADING_LIMIT = 600.0  # seconds to wait for the first model before serving without it
 SECRETS = "secrets.toml"  # beside Streamlit's own settings, or in the data folder
+ORIGINAL = ("/release_task", "/query_result", "/format_input", "/create_random_sample", "/v1/{rest:path}")
 _WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}
 
 
@@ -87,8 +89,18 @@ def archive(request: Request) -> Response:
 
 def health(_request: Request) -> Response:
     """Say that the process answers and how the owner of the model is."""
+    from studio.api.original.envelope import envelope  # as for _rest
+
     status = runtime.opened().status()
-    return JSONResponse({"status": "ok", "model": status.model.name if status.model else None, "state": status.state})
+    model = status.model.name if status.model else None
+    facts = {
+        "status": "ok",
+        "model": model,
+        "state": status.state,
+        "service": "ACE-Step Studio",
+        "version": __version__,
+    }
+    return JSONResponse({**facts, **envelope(facts)})
 
 
 def ready(_request: Request) -> Response:
@@ -124,11 +136,27 @@ async def rest(scope: Scope, receive: Receive, send: Send) -> None:
     await answers(scope, receive, send)
 
 
+class Original:
+    """Answers clients of the original at the paths they know."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on."""
+        answers = await anyio.to_thread.run_sync(_original)
+        await answers(scope, receive, send)
+
+
 @cache
 def _rest() -> ASGIApp:
     from studio import api  # with FastAPI, which takes a second that no page should wait for
 
     return api.build(runtime.opened, sign_in=signing.configured)
+
+
+@cache
+def _original() -> ASGIApp:
+    from studio.api import original  # as for _rest
+
+    return original.build(runtime.opened, sign_in=signing.configured)
 
 
 @asynccontextmanager
@@ -243,6 +271,7 @@ ROUTES = (
     Route("/api/song/{token}", song, methods=["GET", "HEAD"]),
     Route("/api/zip/{token}", archive),
     Mount("/api/v1", app=rest),
+    *(Route(path, Original()) for path in ORIGINAL),
     Route("/api/health", health),
     Route("/health", health),
     Route("/ready", ready),

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from studio.api.faults import REQUEST_ID, Fault, answer
@@ -26,9 +27,15 @@ _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 class Guard:
     """Names every request and refuses what a browser sends for another site, and bodies of other types or sizes."""
 
-    def __init__(self, app: ASGIApp, limits: Mapping[str, int] = LIMITS) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        limits: Mapping[str, int] = LIMITS,
+        answer: Callable[[int, Fault], Response] = answer,
+    ) -> None:
         self._app = app
         self._limits = limits
+        self._answer = answer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or answer why not."""
@@ -51,12 +58,12 @@ class Guard:
         with answering(name):
             if from_another_site(scope["method"], headers):
                 refusal = Fault(code="permission_denied", message="a page of another web site may not ask the studio")
-                await answer(403, refusal)(scope, receive, send_named)
+                await self._answer(403, refusal)(scope, receive, send_named)
                 return
             kind = headers.get("Content-Type", "").partition(";")[0].strip().lower()
             if kind not in self._limits and has_body(headers):
                 refusal = Fault(code="unsupported_media_type", message=f"a body must be {' or '.join(self._limits)}")
-                await answer(415, refusal)(scope, receive, send_named)
+                await self._answer(415, refusal)(scope, receive, send_named)
                 return
             await self._app(scope, limited(receive, self._limits.get(kind, 0)), send_named)
 

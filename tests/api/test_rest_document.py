@@ -111,7 +111,7 @@ def test_the_python_makes_files_that_sound(
     program: Callable[..., TestClient], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(httpx, "Client", program)
-    (code,) = re.findall(r"^```python\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
+    code, _originals = re.findall(r"^```python\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
     exec(compile(code, "rest-api.md", "exec"), {})
     made = list(tmp_path.glob("*.mp3"))
     assert len(made) == 2

@@ -118,6 +118,7 @@ def test_a_page_of_a_take_and_every_route_know_whose_it_is(ready: Studio) -> Non
         "/api/v1",  # tests/api/test_doors.py
         *("/api/health", "/health", "/ready"),  # for everybody: they tell of no person
         "/metrics",  # tests/pages/test_web.py
+        *web.ORIGINAL,  # tests/api/original/test_rooms.py
     }
 
 

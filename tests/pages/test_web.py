@@ -68,7 +68,24 @@ def test_a_take_that_never_was_is_not_found(client: TestClient, studio: Studio) 
 
 
 def test_health_names_the_model(client: TestClient, ready: Studio) -> None:
-    assert client.get("/api/health").json() == {"status": "ok", "model": "tiny-turbo", "state": "ready"}
+    facts = {"status": "ok", "model": "tiny-turbo", "state": "ready"}
+    for path in ("/health", "/api/health"):
+        told = client.get(path).json()
+        assert facts.items() <= told.items()
+        assert facts.items() <= told["data"].items()  # as clients of the original read it
+        assert (told["code"], told["error"], told["service"]) == (200, None, "ACE-Step Studio")
+
+
+def test_clients_of_the_original_are_answered_at_their_paths(client: TestClient, ready: Studio) -> None:
+    assert client.get("/v1/models", headers={"Host": "localhost"}).json()["data"]["default_model"] == "tiny-turbo"
+    task = client.post("/release_task", json={"prompt": "x", "bpm": 5}, headers={"Host": "localhost"})
+    assert (task.status_code, task.json()) == (
+        400,
+        {"detail": "bpm must be a whole number from 30 to 300 or empty, got 5"},
+    )
+    assert client.get("/v1/nothing", headers={"Host": "localhost"}).json() == {"detail": "Not Found"}
+    evil = {"Host": "studio.evil.example"}
+    assert client.get("/v1/models", headers=evil).status_code == 403
 
 
 def test_an_unknown_model_is_refused_by_name(studio: Studio, settings: Settings) -> None:
