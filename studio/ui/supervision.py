@@ -114,5 +114,5 @@ def configuration() -> None:
         )
         table(
             [_("Setting"), _("Value")],
-            [[plain(name), plain(str(value)) or "–"] for name, value in sorted(settings().public().items())],
+            [[f"`{name}`", f"`{value}`" if str(value) else "–"] for name, value in sorted(settings().public().items())],
         )

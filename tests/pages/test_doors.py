@@ -208,7 +208,7 @@ def test_an_administrator_sees_the_time_of_each_and_no_secret_among_the_settings
     shown = texts(_page("admin", "admin")).replace("\\", "")
     assert "| Owner | 0.0 | – |" in shown
     assert "There is no quota" in shown
-    assert f"| data_dir | {settings.data_dir} |" in shown
+    assert f"| `data_dir` | `{settings.data_dir}` |" in shown
     assert settings.secret not in shown
 
 
