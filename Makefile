@@ -9,7 +9,7 @@ BIN := .venv/bin
 PINS := pyproject.toml constraints.txt
 PO := $(wildcard studio/locale/*/LC_MESSAGES/*.po)
 MO := $(PO:.po=.mo)
-UNIT := not slow and not browser and not postgres and not vllm
+UNIT := not slow and not browser and not postgres and not vllm and not ray
 
 # vLLM has an environment of its own: it is large, and the studio runs without it.
 VLLM := $(if $(CPU),cpu,$(if $(wildcard /proc/driver/nvidia/version),cuda,cpu))
@@ -29,13 +29,13 @@ EXTRACT = PYTHONPATH=. $(BIN)/pybabel -q extract -F studio/locale/babel.cfg -k N
 	--project=studio --omit-header -o
 
 .DEFAULT_GOAL := run
-.PHONY: run test check browser slow unit postgres vllm vllm-tests bench mini mini-stems mini-lm mini-lm-more mini-eval migrate catalogues fmt
+.PHONY: run test check browser slow unit postgres ray vllm vllm-tests bench mini mini-stems mini-lm mini-lm-more mini-eval migrate catalogues fmt
 .PHONY: clean chromium
 
 run: .venv/installed $(MO)  ## install what is missing, then serve with the bundled model; `studio serve` migrates
 	exec $(BIN)/studio serve --config $(CONFIG) --port $(PORT)
 
-test: .venv/installed-dev $(MO) chromium unit postgres slow vllm browser  ## everything; the last five are its parts
+test: .venv/installed-dev $(MO) chromium unit postgres slow ray vllm browser  ## everything; the last six are its parts
 
 unit: .venv/installed-dev $(MO)
 	$(BIN)/pytest -q -n 2 -m "$(UNIT)"
@@ -45,6 +45,9 @@ postgres: .venv/installed-dev  ## on a server of its own out of a wheel, or on t
 
 slow: .venv/installed-dev $(MO)
 	$(BIN)/pytest -q -n 2 --dist loadfile -m "slow and not browser and not vllm"
+
+ray: .venv/installed-dev  ## two nodes of a cluster on this machine
+	$(BIN)/pytest -q -m ray
 
 vllm:  ## the language model on vLLM; says why when this machine can't run it
 	@lacks=$$($(VLLM_LACKS)); if [ -z "$$lacks" ]; then $(MAKE) --no-print-directory vllm-tests; else \

@@ -35,6 +35,9 @@ def add_to(commands: Commands[argparse.ArgumentParser]) -> None:
     parser.set_defaults(run=serve)
     worker = commands.add_parser("worker", help=_("run jobs of the queue until interrupted"))
     worker.add_argument("--config", metavar="NAME", help=_("checkpoint to initialise at start"))
+    worker.add_argument(
+        "--ray", metavar="ADDRESS", help=_("run one on each GPU of the Ray cluster there, instead of one here")
+    )
     add_setup_arguments(worker)
     worker.set_defaults(run=work)
     commands.add_parser("migrate", help=_("create the database or bring it up to date")).set_defaults(run=migrate)
@@ -75,9 +78,14 @@ def _check_lm(settings: Settings) -> None:
 
 
 def work(args: argparse.Namespace) -> int:
-    """Run jobs until interrupted, and then the one that runs to its end."""
+    """Run jobs until interrupted, and then those that run to their end."""
     settings = settings_from(args, model=args.config)
     set_up(settings)
+    if args.ray:
+        from studio.jobs.cluster import run_cluster
+
+        run_cluster(args.ray, settings)
+        return 0
     from studio.jobs.worker import run_worker
 
     run_worker(settings)

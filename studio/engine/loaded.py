@@ -121,17 +121,10 @@ class Loaded:
 def bring(checkpoint: Checkpoint, setup: Setup, run: Run) -> Loaded:
     """Load a verified checkpoint as `setup` wants it.
 
-    Raises InvalidRequest for what this machine can't do (nothing is replaced), CheckpointError, Cancelled, and
-    OutOfMemory, before anything is loaded where the sizes say so.
+    Raises what `room_for` raises before anything is loaded, Cancelled, and OutOfMemory.
     """
-    device = choose_device(setup.device)
-    dtype = choose_dtype(setup.dtype, device)
-    capability = torch.cuda.get_device_capability(device) if device.type == "cuda" else None
-    setup.check_attention(device.type, capability, name_of(dtype))
-    memory = memory_of(device, setup.max_vram_gb)
-    plan = setup.plan(memory)
-    check_weights(weights_of(checkpoint, dtype.itemsize), dtype.itemsize, memory, plan)
-    attempt = Attempt(memory.kind, offload=plan.offload, offload_dit=plan.offload_dit, int8=plan.int8)
+    device, dtype, plan = room_for(checkpoint, setup)
+    attempt = Attempt(device.type, offload=plan.offload, offload_dit=plan.offload_dit, int8=plan.int8)
     from studio.engine.loader import load_components  # here, because it costs eight seconds
 
     def work() -> Loaded:
@@ -140,6 +133,22 @@ def bring(checkpoint: Checkpoint, setup: Setup, run: Run) -> Loaded:
         return hold(checkpoint.spec, parts, setup, plan)
 
     return within_memory(device, work, things_to_try(attempt))
+
+
+def room_for(checkpoint: Checkpoint, setup: Setup) -> tuple[torch.device, torch.dtype, MemoryPlan]:
+    """Return how a verified checkpoint would be kept on this machine; reads the headers of its files only.
+
+    Raises InvalidRequest for what this machine can't do (nothing is replaced), CheckpointError, and OutOfMemory where
+    the weights need more than the device has free now.
+    """
+    device = choose_device(setup.device)
+    dtype = choose_dtype(setup.dtype, device)
+    capability = torch.cuda.get_device_capability(device) if device.type == "cuda" else None
+    setup.check_attention(device.type, capability, name_of(dtype))
+    memory = memory_of(device, setup.max_vram_gb)
+    plan = setup.plan(memory)
+    check_weights(weights_of(checkpoint, dtype.itemsize), dtype.itemsize, memory, plan)
+    return device, dtype, plan
 
 
 def hold(spec: ModelSpec, parts: Components, setup: Setup, plan: MemoryPlan) -> Loaded:

@@ -26,7 +26,7 @@ _BEST_FIRST = (WorkerState.READY, WorkerState.LOADING, WorkerState.TRAINING, Wor
 class Presence:
     """What one worker tells about itself; its two threads share it."""
 
-    def __init__(self, database: Database, clock: Clock) -> None:
+    def __init__(self, database: Database, clock: Clock, host: str = "") -> None:
         self.id = new_id()
         self._database = database
         self._clock = clock
@@ -34,7 +34,7 @@ class Presence:
         self._lm: dict[str, object] = {}
         self._row = Worker(
             id=self.id,
-            host=socket.gethostname(),
+            host=host or socket.gethostname(),
             pid=os.getpid(),
             birthmark=birthmark(os.getpid()) or "",
             started_at=clock(),

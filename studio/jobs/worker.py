@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable
 from functools import partial
 from types import FrameType
+from typing import Protocol
 
 from studio.config import Settings
 from studio.engine.run import Run
@@ -54,11 +55,12 @@ class Worker:
         lm_factory: LmFactory = load_planner,
         clock: Clock = utc_now,
         poll_seconds: float = 1.0,
+        host: str = "",
     ) -> None:
         artifacts = ArtifactStore(settings.artifacts_dir)
         self._model = settings.model
         self._poll_seconds = poll_seconds
-        self._presence = Presence(database, clock)
+        self._presence = Presence(database, clock, host)
         self._heartbeat = Heartbeat(self._presence, settings.lease_seconds / BEATS_PER_LEASE)
         self._resident = Resident(settings, self._presence, engine_factory)
         self._lm = ResidentLm(settings, self._presence, lm_factory)
@@ -179,18 +181,38 @@ def run_worker(settings: Settings, engine_factory: EngineFactory = load_engine) 
     """
     migrate(settings)
     database = Database(settings.resolved_database_url)
-    worker = Worker(settings, database, engine_factory=engine_factory)
-    # A thread of its own: a signal handler may not set an Event that the thread it interrupts is waiting for.
-    # Not `join`: interrupted once, it takes the thread for ended (Python 3.11), and the process would leave at once.
-    signal.signal(signal.SIGTERM, _interrupt)
-    threading.Thread(target=worker.run, name="studio-worker", daemon=True).start()
     try:
-        _wait(worker)
+        attend(Worker(settings, database, engine_factory=engine_factory))
     finally:
         database.close()
 
 
-def _wait(worker: Worker) -> None:
+class Servant(Protocol):
+    """What serves until it is told to end: one Worker, or the keeper of those on other machines."""
+
+    def run(self) -> None:
+        """Serve."""
+
+    def drain(self) -> None:
+        """Ask `run` to return after what it does now."""
+
+    def stop(self) -> None:
+        """Ask `run` to return at the next step."""
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait up to `timeout` seconds until `run` has ended and return whether it has."""
+
+
+def attend(servant: Servant) -> None:
+    """Run `servant` until it ends; the first SIGTERM or Ctrl-C drains it, a second one stops it."""
+    # A thread of its own: a signal handler may not set an Event that the thread it interrupts is waiting for.
+    # Not `join`: interrupted once, it takes the thread for ended (Python 3.11), and the process would leave at once.
+    signal.signal(signal.SIGTERM, _interrupt)
+    threading.Thread(target=servant.run, name="studio-worker", daemon=True).start()
+    _wait(servant)
+
+
+def _wait(worker: Servant) -> None:
     try:
         worker.wait()
         return
