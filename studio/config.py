@@ -6,6 +6,7 @@ import os
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from ipaddress import ip_address
 from pathlib import Path
 
 from studio.errors import InvalidRequest
@@ -98,6 +99,14 @@ class Settings:
     def public(self) -> Mapping[str, object]:
         """Return every setting that is no secret; what isn't shown by repr is one."""
         return {item.name: getattr(self, item.name) for item in fields(self) if item.repr}
+
+    @property
+    def for_this_machine(self) -> bool:
+        """Whether the address that is listened on can be reached from this machine alone."""
+        try:
+            return ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host == "localhost"
 
     @property
     def resolved_database_url(self) -> str:

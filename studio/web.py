@@ -10,7 +10,6 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import cache, partial
 from importlib.util import find_spec
-from ipaddress import ip_address
 
 import anyio.to_thread
 import streamlit as st
@@ -228,7 +227,7 @@ def check_sign_in(settings: Settings) -> None:
         if find_spec("authlib") is None:
             raise StudioError("sign-in needs the package authlib; install the studio with its group auth")
         return
-    if settings.network_without_sign_in == "on" or _is_this_machine(settings.host):
+    if settings.network_without_sign_in == "on" or settings.for_this_machine:
         return
     raise InvalidRequest(
         "host",
@@ -236,13 +235,6 @@ def check_sign_in(settings: Settings) -> None:
         "--let-the-network-in-without-sign-in if everybody who reaches the port may do everything",
         settings.host,
     )
-
-
-def _is_this_machine(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _check_address(host: str, port: int) -> None:
