@@ -76,6 +76,7 @@ class Settings:
     log_format: str = "text"  # json: one object a line, with the job
     queue_limit: int = 0  # jobs of one person that may wait at once; 0: any number
     trash_days: float = 0.0  # after which a take is deleted from the trash for good; 0: when its owner empties it
+    requests_per_minute: int = 3000  # of one person or address to our routes, once others can ask; 0: any number
     quota_seconds: float = 0.0  # of a model, a person and calendar month; beyond, everybody else goes first; 0: none
 
     def __post_init__(self) -> None:
@@ -88,7 +89,7 @@ class Settings:
             raise InvalidRequest("batch_size", "be from 1 to 8", self.batch_size)
         if self.max_vram_gb < 0:
             raise InvalidRequest("max_vram_gb", "be above 0, or 0 for the real device", self.max_vram_gb)
-        for name in ("queue_limit", "quota_seconds", "trash_days"):
+        for name in ("queue_limit", "quota_seconds", "trash_days", "requests_per_minute"):
             if getattr(self, name) < 0:
                 raise InvalidRequest(name, "be above 0, or 0 for no limit", getattr(self, name))
         if self.lease_seconds <= 0:
@@ -166,6 +167,7 @@ def _cast(name: str, value: object) -> object:
         "lease_seconds": float,
         "session_hours": float,
         "queue_limit": int,
+        "requests_per_minute": int,
         "quota_seconds": float,
         "trash_days": float,
     }

@@ -13,6 +13,7 @@ from importlib.util import find_spec
 
 import anyio.to_thread
 import streamlit as st
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Mount, Route
@@ -29,6 +30,8 @@ from studio.errors import (
     StorageError,
     StudioError,
 )
+from studio.front.headers import SecurityHeaders
+from studio.front.rates import RateLimits
 from studio.services import Studio
 from studio.services.media import MediaFile
 from studio.services.views import StatusView, WorkerState
@@ -252,6 +255,12 @@ def _check_address(host: str, port: int) -> None:
             raise StudioError(f"the studio can't listen on {host}:{port}: {error.strerror}") from error
 
 
+def _request_limit() -> int:
+    """Return how many requests a minute one person may make; 0, any number, for the one person of this machine."""
+    settings = runtime.settings()
+    return settings.requests_per_minute if signing.configured() or not settings.for_this_machine else 0
+
+
 def _say(text: str, *, error: bool = False) -> None:
     (sys.stderr if error else sys.stdout).write(text + "\n")
     (sys.stderr if error else sys.stdout).flush()
@@ -269,4 +278,7 @@ ROUTES = (
     Route("/ready", ready),
     Route("/metrics", metrics),
 )
-app = st.App(ROOT / "Home.py", routes=ROUTES, lifespan=lifespan, on_script_error=notices.unexpected)
+MIDDLEWARE = (Middleware(SecurityHeaders), Middleware(RateLimits, limit=_request_limit))
+app = st.App(
+    ROOT / "Home.py", routes=ROUTES, middleware=MIDDLEWARE, lifespan=lifespan, on_script_error=notices.unexpected
+)
