@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import pickle
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
+from pickle import UnpicklingError
 
 import torch
 from torch import Tensor
@@ -103,7 +103,7 @@ def _listed(folder: Path) -> tuple[list[str], Mapping[str, str]]:
 def _read(path: Path, digest: str) -> Example:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+    except (OSError, RuntimeError, EOFError, UnpicklingError) as error:
         raise CheckpointError(f"{path} can't be read: {error}") from error
     for key in KEYS:
         if not isinstance(content, dict) or not isinstance(content.get(key), Tensor):
