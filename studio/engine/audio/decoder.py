@@ -66,6 +66,11 @@ class _Process:
         self._name = ""
         self._owing = False  # whether it waits to be asked for more
 
+    @property
+    def pid(self) -> int:
+        """The number of the process."""
+        return self._process.pid
+
     def open(self, path: Path, name: str) -> Stream:
         """Return the file as a stream."""
         self._name = name

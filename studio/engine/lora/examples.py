@@ -90,7 +90,7 @@ def _listed(folder: Path) -> tuple[list[str], Mapping[str, str]]:
         listed = [str(name) for name in content["samples"]]
         files = content.get("studio", {}).get("files", {})
         sums = {name: str(about["sha256"]) for name, about in files.items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, RecursionError, KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(f"{file} is damaged: {error}") from error
     # Older originals wrote paths from the folder they ran in: the name is enough, the files lie here.
     names = [name if (folder / name).is_file() else Path(name.replace("\\", "/")).name for name in listed]
