@@ -16,4 +16,5 @@ def test_broken_files_and_texts_are_refused_and_nothing_else_happens() -> None:
 
 def test_a_reader_that_fails_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(fuzz.READERS, "codes", lambda data, folder: fuzz.reading.number({}, "missing"))
-    assert list(fuzz.fuzz(3, seed=1, only="codes").faults) == ["codes: KeyError \"'missing'\" in reading.py:39"]
+    (fault,) = fuzz.fuzz(3, seed=1, only="codes").faults
+    assert fault.startswith("codes: KeyError \"'missing'\" in reading.py:")

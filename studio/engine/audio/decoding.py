@@ -53,7 +53,8 @@ def _answer(path: Path, name: str) -> None:
     except AudioError as error:
         kind, last = FAULT, str(error)
     except MemoryError:
-        kind, last = FAULT, f"{name} can't be read as audio: it needs more than {MEMORY >> 20} MiB of memory"
+        words = AudioError(f"{name} can't be read as audio: it needs more than {MEMORY >> 20} MiB of memory")
+        kind, last = FAULT, str(words)
     if asked or _wanted():
         _send(kind, last.encode())
 
