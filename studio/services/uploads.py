@@ -89,7 +89,7 @@ class Uploads:
             return None
         try:
             return key if self.resolve(key) is not None else None
-        except NotFound:
+        except (InvalidRequest, NotFound):
             return None
 
 
