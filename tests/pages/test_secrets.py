@@ -80,7 +80,7 @@ def _everything(studio: Studio, settings: Settings, folder: Path) -> dict[str, s
     key = ada.keys.create("program", Right.LISTEN)
     logging.getLogger("studio.test").warning("settings %s", settings)
     client = TestClient(Starlette(routes=web.ROUTES, middleware=[*web.MIDDLEWARE]))
-    answers = {path: client.get(path) for path in ("/health", "/ready", "/metrics", "/api/me", "/api/audio/none")}
+    answers = {path: client.get(path) for path in ("/health", "/ready", "/metrics", "/api/v1/me", "/api/audio/none")}
     audit = " ".join(str(line) for line in admin.audit.lines())
     assert key not in audit
     return {
