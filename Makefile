@@ -30,7 +30,7 @@ EXTRACT = PYTHONPATH=. $(BIN)/pybabel -q extract -F studio/locale/babel.cfg -k N
 
 .DEFAULT_GOAL := run
 .PHONY: run test check browser slow unit postgres ray vllm vllm-tests bench mini mini-stems mini-lm mini-lm-more mini-eval migrate catalogues fmt
-.PHONY: clean chromium
+.PHONY: clean chromium audit
 
 run: .venv/installed $(MO)  ## install what is missing, then serve with the bundled model; `studio serve` migrates
 	exec $(BIN)/studio serve --config $(CONFIG) --port $(PORT)
@@ -105,12 +105,16 @@ catalogues: .venv/installed  ## after changing a text on a page
 	$(EXTRACT) studio/locale/studio.pot .
 	for po in $(PO); do $(BIN)/pybabel -q update --no-fuzzy-matching --ignore-obsolete -w 120 -i studio/locale/studio.pot -o $$po -l $$(basename $$(dirname $$(dirname $$po))); done
 
+audit: | .venv/bin/python  ## known weaknesses of the pinned packages, asked of PyPI: docs/security.md
+	$(BIN)/python -m venv .venv-audit && .venv-audit/bin/python -m pip install -q pip-audit==2.9.0
+	.venv-audit/bin/pip-audit --strict --no-deps --disable-pip -r constraints.txt
+
 fmt: .venv/installed-dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf .venv .venv-vllm .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis *.egg-info build
+	rm -rf .venv .venv-vllm .venv-audit .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis *.egg-info build
 	find studio pages tests mini bench -name __pycache__ -prune -exec rm -rf {} +
 
 # Debian's python3 comes without ensurepip; its pip can fill a bare environment.

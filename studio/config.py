@@ -6,6 +6,7 @@ import os
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from ipaddress import ip_address
 from pathlib import Path
 
 from studio.errors import InvalidRequest
@@ -75,6 +76,7 @@ class Settings:
     log_format: str = "text"  # json: one object a line, with the job
     queue_limit: int = 0  # jobs of one person that may wait at once; 0: any number
     trash_days: float = 0.0  # after which a take is deleted from the trash for good; 0: when its owner empties it
+    requests_per_minute: int = 3000  # of one person or address to our routes, once others can ask; 0: any number
     quota_seconds: float = 0.0  # of a model, a person and calendar month; beyond, everybody else goes first; 0: none
 
     def __post_init__(self) -> None:
@@ -87,7 +89,7 @@ class Settings:
             raise InvalidRequest("batch_size", "be from 1 to 8", self.batch_size)
         if self.max_vram_gb < 0:
             raise InvalidRequest("max_vram_gb", "be above 0, or 0 for the real device", self.max_vram_gb)
-        for name in ("queue_limit", "quota_seconds", "trash_days"):
+        for name in ("queue_limit", "quota_seconds", "trash_days", "requests_per_minute"):
             if getattr(self, name) < 0:
                 raise InvalidRequest(name, "be above 0, or 0 for no limit", getattr(self, name))
         if self.lease_seconds <= 0:
@@ -98,6 +100,14 @@ class Settings:
     def public(self) -> Mapping[str, object]:
         """Return every setting that is no secret; what isn't shown by repr is one."""
         return {item.name: getattr(self, item.name) for item in fields(self) if item.repr}
+
+    @property
+    def for_this_machine(self) -> bool:
+        """Whether the address that is listened on can be reached from this machine alone."""
+        try:
+            return ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host == "localhost"
 
     @property
     def resolved_database_url(self) -> str:
@@ -157,6 +167,7 @@ def _cast(name: str, value: object) -> object:
         "lease_seconds": float,
         "session_hours": float,
         "queue_limit": int,
+        "requests_per_minute": int,
         "quota_seconds": float,
         "trash_days": float,
     }

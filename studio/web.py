@@ -10,10 +10,10 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import cache, partial
 from importlib.util import find_spec
-from ipaddress import ip_address
 
 import anyio.to_thread
 import streamlit as st
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Mount, Route
@@ -30,6 +30,8 @@ from studio.errors import (
     StorageError,
     StudioError,
 )
+from studio.front.headers import SecurityHeaders
+from studio.front.rates import RateLimits
 from studio.services import Studio
 from studio.services.media import MediaFile
 from studio.services.views import StatusView, WorkerState
@@ -228,7 +230,7 @@ def check_sign_in(settings: Settings) -> None:
         if find_spec("authlib") is None:
             raise StudioError("sign-in needs the package authlib; install the studio with its group auth")
         return
-    if settings.network_without_sign_in == "on" or _is_this_machine(settings.host):
+    if settings.network_without_sign_in == "on" or settings.for_this_machine:
         return
     raise InvalidRequest(
         "host",
@@ -236,13 +238,6 @@ def check_sign_in(settings: Settings) -> None:
         "--let-the-network-in-without-sign-in if everybody who reaches the port may do everything",
         settings.host,
     )
-
-
-def _is_this_machine(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _check_address(host: str, port: int) -> None:
@@ -258,6 +253,12 @@ def _check_address(host: str, port: int) -> None:
                     f"port {port} is in use by another program; choose another one with --port"
                 ) from error
             raise StudioError(f"the studio can't listen on {host}:{port}: {error.strerror}") from error
+
+
+def _request_limit() -> int:
+    """Return how many requests a minute one person may make; 0, any number, for the one person of this machine."""
+    settings = runtime.settings()
+    return settings.requests_per_minute if signing.configured() or not settings.for_this_machine else 0
 
 
 def _say(text: str, *, error: bool = False) -> None:
@@ -277,4 +278,7 @@ ROUTES = (
     Route("/ready", ready),
     Route("/metrics", metrics),
 )
-app = st.App(ROOT / "Home.py", routes=ROUTES, lifespan=lifespan, on_script_error=notices.unexpected)
+MIDDLEWARE = (Middleware(SecurityHeaders), Middleware(RateLimits, limit=_request_limit))
+app = st.App(
+    ROOT / "Home.py", routes=ROUTES, middleware=MIDDLEWARE, lifespan=lifespan, on_script_error=notices.unexpected
+)

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from time import perf_counter
 
-import soundfile
-
+from studio.engine.audio.decoder import open_stream
 from studio.engine.audio.mix import mix, read_like
 from studio.engine.results import Take
 from studio.engine.run import Phase, Run
-from studio.errors import AudioError
 from studio.jobs.spec import Mix
 
 
@@ -42,10 +40,5 @@ def mixed(payload: Mix, run: Run) -> Take:
 
 def _form_of(payload: Mix) -> tuple[int, int]:
     first = payload.parts[0].path
-    try:
-        info = soundfile.info(first)
-    except (OSError, soundfile.SoundFileError):
-        return 48_000, 2  # a kind libsndfile doesn't know
-    if info.channels < 1:
-        raise AudioError(f"{first.name} has no channel")
-    return int(info.samplerate), min(2, int(info.channels))
+    with open_stream(first, first.name) as stream:
+        return stream.rate, min(2, stream.channels)

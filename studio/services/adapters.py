@@ -10,11 +10,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from importlib.util import find_spec
 
-from studio.engine.lora.formats import inspect_adapter
 from studio.engine.lora.wanted import AdapterSet, Wanted
 from studio.engine.setup import Quantization
 from studio.errors import InvalidRequest, ModelNotReady, NotFound
-from studio.jobs import registering
 from studio.jobs.queue import Queue
 from studio.jobs.spec import Adapt
 from studio.services.known_adapters import KnownAdapters
@@ -45,13 +43,11 @@ class Adapters:
     def load(self, path: str, scale: float = 1.0, *, beside: bool = False) -> str:
         """Put the adapter of a folder on the model, in place of those there are or beside them, and switch it on.
 
-        It is entered among the known ones. Raises InvalidRequest for an empty path, a scale outside 0 to 1, an adapter
-        that is there already and a quantised model, NotFound or CheckpointError for a folder that holds none,
-        ModelNotReady without a model or without peft.
+        It is entered among the known ones. Raises InvalidRequest for a path that `known.read` refuses, a scale outside
+        0 to 1, an adapter that is there already and a quantised model, NotFound or CheckpointError for a folder that
+        holds none, ModelNotReady without a model or without peft.
         """
-        if not path.strip():
-            raise InvalidRequest("lora_path", "name the folder of an adapter", path)
-        found = registering.read(inspect_adapter(path.strip()))
+        found = self.known.read(path)
         if find_spec("peft") is None:
             raise ModelNotReady("adapters need the package peft; install the studio with its group engine")
         others = self._models.adapters(self._user_id).adapters if beside else ()

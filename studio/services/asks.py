@@ -5,7 +5,6 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TypedDict, cast
 
 from studio.engine.lm.requests import CreateRequest, Draw, FormatRequest, UnderstandRequest
@@ -66,9 +65,9 @@ class Understand:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToCodes:
-    """The codes of a piece of audio: a file's path, or the key of a file in the artifact store as text."""
+    """The codes of a piece of audio: the key of an upload."""
 
-    source: Path | str
+    source: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -10,14 +9,15 @@ from pathlib import Path
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from studio.engine.lora.formats import adapter_hash, inspect_adapter
+from studio.config import Settings
+from studio.engine.lora.formats import BASE, AdapterInfo, adapter_hash, inspect_adapter
 from studio.engine.lora.layout import remove
 from studio.engine.lora.wanted import Wanted
-from studio.errors import NotFound, PermissionDenied, StudioError
+from studio.errors import InvalidRequest, NotFound, PermissionDenied, StudioError
 from studio.jobs import registering
 from studio.jobs.registering import Found, Origin
 from studio.services.places import place_of
-from studio.services.principal import Principal, Right
+from studio.services.principal import Principal, Right, UserRole
 from studio.storage.adapters import Adapter
 from studio.storage.database import Database
 from studio.storage.times import Clock
@@ -42,11 +42,15 @@ class AdapterView:
 
 
 class KnownAdapters:
-    """The list of one user."""
+    """The list of one user.
 
-    def __init__(self, database: Database, roots: Sequence[Path], *, principal: Principal, clock: Clock) -> None:
+    The person of a studio that only this machine reaches may name any folder; everybody else those below the folders
+    of training and of checkpoints.
+    """
+
+    def __init__(self, database: Database, settings: Settings, *, principal: Principal, clock: Clock) -> None:
         self._database = database
-        self._roots = roots
+        self._settings = settings
         self._principal = principal
         self._clock = clock
 
@@ -57,8 +61,15 @@ class KnownAdapters:
             return [_view(row) for row in session.scalars(mine.order_by(Adapter.created_at.desc(), Adapter.id))]
 
     def add(self, path: str) -> AdapterView:
-        """Enter the adapter of a folder; raises InvalidRequest for an empty path, NotFound, CheckpointError."""
-        return self.enter(registering.read(inspect_adapter(path.strip())))
+        """Enter the adapter of a folder; raises what `read` does."""
+        return self.enter(self.read(path))
+
+    def read(self, path: str) -> Found:
+        """Read the adapter of a folder.
+
+        Raises InvalidRequest for an empty path and for one this person may not name, NotFound, CheckpointError.
+        """
+        return registering.read(self._inspect(path.strip()))
 
     def enter(self, found: Found, origin: Origin | None = None) -> AdapterView:
         """Enter an adapter that was read, or bring its entry up to date."""
@@ -78,7 +89,7 @@ class KnownAdapters:
             row = self._find(session, adapter_id)
             if files:
                 self._check_alone(session, row)
-                remove(place_of(self._roots, row.path, "lora_path", self._principal))
+                remove(place_of(self._settings.training_roots, row.path, "lora_path", self._principal))
             session.delete(row)
 
     def locate(self, wanted: Wanted) -> Wanted | None:
@@ -87,8 +98,28 @@ class KnownAdapters:
         with self._database.read() as session:
             known = list(session.scalars(same))
         return next(
-            (replace(wanted, path=path) for path in (wanted.path, *known) if path and _holds(path, wanted.sha256)), None
+            (replace(wanted, path=path) for path in (wanted.path, *known) if self._holds(path, wanted.sha256)), None
         )
+
+    def _inspect(self, path: str) -> AdapterInfo:
+        if not path:
+            raise InvalidRequest("lora_path", "name the folder of an adapter", path)
+        if self._principal.role is UserRole.LOCAL and self._settings.for_this_machine:
+            return inspect_adapter(path)
+        found = inspect_adapter(self._place(path))
+        for file in (*found.files, found.path / BASE):
+            self._place(file)  # it may be a link that leads elsewhere
+        return found
+
+    def _place(self, path: str | Path) -> Path:
+        datasets, outputs, *more = self._settings.training_roots
+        return place_of((outputs, datasets, *more, self._settings.checkpoints_dir), path, "lora_path", self._principal)
+
+    def _holds(self, path: str, sha256: str) -> bool:
+        try:
+            return adapter_hash(self._inspect(path)) == sha256
+        except StudioError:  # gone, no adapter any more, or not for this person
+            return False
 
     def _check_alone(self, session: Session, row: Adapter) -> None:
         others = select(Adapter.id).where(Adapter.path == row.path, Adapter.user_id != row.user_id).limit(1)
@@ -100,13 +131,6 @@ class KnownAdapters:
         if row is None or row.user_id != self._principal.user_id:
             raise NotFound(f"there is no known adapter {adapter_id!r}")
         return row
-
-
-def _holds(path: str, sha256: str) -> bool:
-    try:
-        return adapter_hash(inspect_adapter(path)) == sha256
-    except StudioError:  # gone, or no adapter any more
-        return False
 
 
 def _view(row: Adapter) -> AdapterView:

@@ -17,7 +17,7 @@ def sung_lines(lrc: str, duration: float) -> list[LyricLine]:
     InvalidRequest for text that is no LRC.
     """
     found = read_lrc(lrc, second_is_end=True)
-    starts = [*(line.start for line in found[1:]), duration]
+    starts = [*(line.start for line in found), duration][1:]
     lines = [
         LyricLine(start=line.start, end=max(line.start, min(line.end or following, duration)), text=line.text.strip())
         for line, following in zip(found, starts, strict=True)

@@ -65,7 +65,7 @@ class Studio:
         self.generation = Generation(
             database, queue, self._models, self.uploads, principal=principal, wake=wake, clock=clock
         )
-        known = KnownAdapters(database, settings.training_roots, principal=principal, clock=clock)
+        known = KnownAdapters(database, settings, principal=principal, clock=clock)
         self.adapters = Adapters(database, queue, self._models, known, user_id=user_id, wake=wake)
         self.training = Trainings(
             database, queue, self._models, settings, known, principal=principal, wake=wake, clock=clock
@@ -74,7 +74,7 @@ class Studio:
         self.supervision = Supervision(database, principal, clock)
         self.preflight = Preflight(database, self._models)
         self.results = Results(database, self.generation, user_id=user_id)
-        self.writing = Writing(database, queue, self._models, artifacts, principal=principal, wake=wake)
+        self.writing = Writing(database, queue, self._models, self.uploads, artifacts, principal=principal, wake=wake)
         self.mixing = Mixing(database, queue, self.uploads, artifacts, principal=principal, wake=wake, clock=clock)
         self.datasets = Datasets(
             database,

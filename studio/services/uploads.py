@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
@@ -14,6 +15,7 @@ from studio.storage.artifacts import ArtifactStore
 
 KINDS = ("wav", "flac", "mp3", "ogg", "opus", "m4a", "aac")  # what the uploaders offer
 FOLDER = "uploads"
+_STORED = re.compile(r"[0-9a-f]{32}\.[a-z0-9]+")  # the name of a kept file
 NAME = ".name"  # ending of the file beside an upload that says what it was called
 LOST = ".lost"  # ending of the file beside a live recording that says how many frames never came
 
@@ -71,11 +73,12 @@ class Uploads:
         """
         if key in (None, ""):
             return None
-        if not isinstance(key, str) or PurePath(key).parent.as_posix() != self._folder:
+        folder, _, name = key.rpartition("/") if isinstance(key, str) else ("", "", "")
+        if folder != self._folder or not _STORED.fullmatch(name):
             raise InvalidRequest(field, "be an upload of yours", key)
-        path = self._artifacts.path(key)
+        path = self._artifacts.path(f"{folder}/{name}")
         if not path.is_file():
-            raise NotFound(f"the uploaded file {PurePath(key).name} is gone; upload it again")
+            raise NotFound(f"the uploaded file {name} is gone; upload it again")
         return path
 
     def key_of(self, reference: object) -> str | None:
@@ -86,7 +89,7 @@ class Uploads:
             return None
         try:
             return key if self.resolve(key) is not None else None
-        except NotFound:
+        except (InvalidRequest, NotFound):
             return None
 
 

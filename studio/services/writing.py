@@ -25,6 +25,7 @@ from studio.services.asks import (
 from studio.services.models import Models
 from studio.services.principal import Principal
 from studio.services.seeing import own_take, seen_take
+from studio.services.uploads import Uploads
 from studio.storage.artifacts import ArtifactStore
 from studio.storage.database import Database
 from studio.storage.models import Job, QualityScore
@@ -52,6 +53,7 @@ class Writing:
         database: Database,
         queue: Queue,
         models: Models,
+        uploads: Uploads,
         artifacts: ArtifactStore,
         *,
         principal: Principal,
@@ -60,6 +62,7 @@ class Writing:
         self._database = database
         self._queue = queue
         self._models = models
+        self._uploads = uploads
         self._artifacts = artifacts
         self._principal = principal
         self._wake = wake
@@ -68,7 +71,7 @@ class Writing:
         """Store a job and return its id.
 
         Raises InvalidRequest naming field, rule and value, ModelNotReady with the reason when the language model (for
-        ToCodes: the checkpoint) is not loaded, NotFound for a take or file that is not there and for a take that has
+        ToCodes: the checkpoint) is not loaded, NotFound for a take or an upload that is gone and for a take that has
         nothing to score. Nothing is stored then.
         """
         payload = self._payload(ask)
@@ -113,11 +116,11 @@ class Writing:
         return ScoreTake(take_id=take.id, sensitivity=ask.sensitivity, lm=lm)
 
     def _encode(self, ask: ToCodes) -> Encode:
-        path = self._artifacts.path(ask.source) if isinstance(ask.source, str) else ask.source
-        if not path.is_file():
-            raise NotFound(f"there is no audio file {str(ask.source)!r}")
+        path = self._uploads.resolve(ask.source, "src_audio")
+        if path is None:
+            raise InvalidRequest("src_audio", "be an upload of yours", ask.source)
         model = self._models.ready()
         if not model.codebook:
             rule = "be one with an audio tokenizer, or it can't turn audio into codes"
             raise InvalidRequest("model", rule, model.name)
-        return Encode(model=model.name, source=path.resolve())
+        return Encode(model=model.name, source=path)

@@ -19,6 +19,7 @@ TEXTS = WIDGETS | set(
     "metric page_link set_page_config progress tabs".split()
 )
 SHOWN_KEYWORDS = {"label", "body", "text", "help", "placeholder", "page_title", "title", "alt"}
+PICKLES = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
 LOGGERS = {"_log", "_LOG", "log", "logger", "logging"}
 KEYLESS = {"link_button"}  # has no state, so Streamlit takes no key
 
@@ -87,6 +88,28 @@ def blind_excepts(source: str) -> list[str]:
         for node in ast.walk(ast.parse(source))
         if isinstance(node, ast.ExceptHandler) and (node.type is None or _catches_everything(node.type))
     ]
+
+
+def runs_what_it_reads(source: str) -> list[str]:
+    """Name what would run code out of a file: pickles in any form, eval, exec, YAML with objects."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            found += [(node.lineno, one.name) for one in node.names if one.name.split(".")[0] in PICKLES]
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] in PICKLES:
+            found += [(node.lineno, one.name) for one in node.names if one.name != "UnpicklingError"]
+        elif isinstance(node, ast.Call):
+            found += [(node.lineno, ast.unparse(node.func))] if _runs(node) else []
+    return [f"{line}: {name} runs what it reads" for line, name in found]
+
+
+def _runs(call: ast.Call) -> bool:
+    name, given = ast.unparse(call.func), {one.arg: ast.unparse(one.value) for one in call.keywords}
+    if name == "torch.load":
+        return given.get("weights_only") != "True"
+    if name == "yaml.load":
+        return given.get("Loader") not in ("yaml.BaseLoader", "yaml.SafeLoader")
+    return name in ("eval", "exec", "yaml.unsafe_load", "yaml.full_load") or given.get("allow_pickle") == "True"
 
 
 def forbidden_name(path: PurePath) -> list[str]:

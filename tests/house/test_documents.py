@@ -6,6 +6,7 @@ import re
 from dataclasses import fields
 from pathlib import Path
 
+import yaml
 from babel.messages.extract import extract_from_dir
 from babel.messages.pofile import read_po
 
@@ -45,6 +46,18 @@ def test_the_page_on_hosting_names_settings_files_and_metrics_that_exist() -> No
     assert all((ROOT / name).exists() for name in re.findall(r"docs/hosting/[\w@.-]+\w", page))
     metrics = (ROOT / "studio" / "services" / "metrics.py").read_text(encoding="utf-8")
     assert all(name in metrics for name in re.findall(r"`(studio_\w+)`", page))
+
+
+def test_the_containers_start_with_sign_in_or_not_at_all() -> None:
+    compose = yaml.safe_load((ROOT / "docs" / "hosting" / "compose.yaml").read_text(encoding="utf-8"))
+    web = compose["services"]["web"]
+    assert "--host 0.0.0.0" in web["command"]
+    assert web["ports"] == ["127.0.0.1:7860:7860"]
+    (given,) = web["secrets"]
+    assert given["target"] == f"{web['environment']['STUDIO_DATA_DIR']}/secrets.toml"
+    assert compose["secrets"][given["source"]] == {"file": "./secrets.toml"}  # Compose fails where a file is missing
+    ignored = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
+    assert {"**/secrets.toml", "data/secret.key"} <= set(ignored)  # or they would be in the image
 
 
 def test_pictures_and_documents_the_readme_names_exist() -> None:

@@ -40,6 +40,7 @@ def _broken(rule: Callable[[str], list[str]], files: Iterable[Path], but: tuple[
         (rules.untranslated, UI, ("-",)),
         (rules.reads_environment, CODE, ("studio/config.py",)),
         (rules.prints, CODE, ("studio/cli/",)),
+        (rules.runs_what_it_reads, CODE, ("-",)),
         (rules.outside_doors, SCRIPTS, ("-",)),
     ],
     ids=lambda value: value.__name__ if callable(value) else "",

@@ -34,6 +34,12 @@ CASES: list[tuple[Callable[[str], list[str]], str, str]] = [
     (rules.blind_excepts, "try:\n    f()\nexcept Exception:\n    pass", "try:\n    f()\nexcept ValueError:\n    pass"),
     (rules.blind_excepts, "try:\n    f()\nexcept:\n    pass", "try:\n    f()\nexcept (OSError, ValueError):\n    pass"),
     (rules.blind_excepts, "try:\n    f()\nexcept (OSError, BaseException):\n    pass", "f()"),
+    (rules.runs_what_it_reads, "import pickle", "from pickle import UnpicklingError"),
+    (rules.runs_what_it_reads, "from joblib import load", "import json"),
+    (rules.runs_what_it_reads, "torch.load(file)", "torch.load(file, weights_only=True)"),
+    (rules.runs_what_it_reads, "eval('1')", "model.eval()"),
+    (rules.runs_what_it_reads, "np.load(file, allow_pickle=True)", "np.load(file)"),
+    (rules.runs_what_it_reads, "yaml.load(text, Loader=yaml.Loader)", "yaml.load(text, Loader=yaml.SafeLoader)"),
     (rules.outside_doors, "from studio.engine.engine import Engine", "from studio.ui import shell\nimport streamlit"),
     (rules.outside_doors, "import studio.storage.database", "from studio.services.views import TakeView"),
 ]

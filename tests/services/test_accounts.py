@@ -15,6 +15,8 @@ from studio.errors import InvalidRequest, NotFound, PermissionDenied, SignInNeed
 from studio.services import Studio, open_studio
 from studio.services.accounts import Claims
 from studio.services.principal import Right, UserRole
+from studio.storage.audit import tell
+from studio.storage.database import Database
 from studio.storage.states import Deed
 from tests.jobs.fakes import HandClock
 
@@ -45,6 +47,20 @@ def test_issuer_and_subject_are_who_it_is(house: Studio) -> None:
     assert house.accounts.sign_in(replace(ADA, name="Ada L.", email="new@example.org")).user_id == ada.user_id
     assert house.accounts.current(ADA).name == "Ada L."
     assert house.accounts.sign_in(replace(ADA, issuer="https://elsewhere.example")).user_id != ada.user_id
+
+
+def test_what_is_too_long_to_be_kept_is_never_cut_in_secret(house: Studio) -> None:
+    for what, most in (("issuer", 255), ("subject", 255), ("email", 320)):
+        said = replace(ADA, **{what: "x" * (most + 1)})
+        with pytest.raises(PermissionDenied, match=f"{what} of this person has {most + 1} characters; {most} can be"):
+            house.accounts.sign_in(said)
+    assert house.accounts.sign_in(replace(ADA, name="Ada" * 100)).name == ("Ada" * 100)[:199] + "…"
+    path = "/srv/" + "folder/" * 50 + "adapter"
+    with Database(house.settings.resolved_database_url).write() as session:
+        tell(session, house.principal.user_id, Deed.EXPORTED, path, CLOCK(), model="m")
+    line = _enter(house, ADA).audit.lines()[0]
+    assert (len(line.subject), line.subject[0], line.subject[-8:]) == (255, "…", "/adapter")
+    assert line.facts == {"subject": path, "model": "m"}
 
 
 def test_the_first_administrator_is_named_by_the_settings(house: Studio) -> None:

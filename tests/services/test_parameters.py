@@ -249,14 +249,15 @@ def test_foreign_and_broken_files_are_refused(content: bytes, tmp_path: Path) ->
 @pytest.mark.parametrize("name", ["reference_audio", "src_audio"])
 def test_an_upload_that_is_gone_is_named(name: str, tmp_path: Path) -> None:
     uploads = Uploads(ArtifactStore(tmp_path), principal=Principal(user_id="me"))
-    kept = tmp_path / "uploads" / "me" / "here.wav"
+    kept = tmp_path / "uploads" / "me" / f"{'0f' * 16}.wav"
     kept.parent.mkdir(parents=True)
     kept.write_bytes(b"sound")
     read = Parameters(uploads).read
     loaded = read(json.dumps({name: str(kept)}).encode())
-    assert (loaded.form[name], loaded.gone) == ("uploads/me/here.wav", ())
-    loaded = read(json.dumps({name: "/elsewhere/gone.wav"}).encode("utf-8-sig"))
-    assert (loaded.form[name], loaded.gone) == ("", (f"{name}: gone.wav",))
+    assert (loaded.form[name], loaded.gone) == (f"uploads/me/{kept.name}", ())
+    for gone in ("/elsewhere/gone.wav", "uploads/me/gone.wav"):
+        loaded = read(json.dumps({name: gone}).encode("utf-8-sig"))
+        assert (loaded.form[name], loaded.gone) == ("", (f"{name}: gone.wav",))
 
 
 @pytest.mark.parametrize("kind", list(AudioFormat))

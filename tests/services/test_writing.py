@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -84,14 +83,14 @@ def test_codes_are_described_and_an_empty_box_invents_a_song(writing: Studio) ->
     assert ask(writing, Understand(codes=" ")).caption == CAPTION
 
 
-def test_audio_becomes_codes(writing: Studio, tmp_path: Path) -> None:
-    (tmp_path / "song.wav").touch()
-    assert ask(writing, ToCodes(source=tmp_path / "song.wav")).codes == f"{CODES}<|audio_code_7|>"
+def test_an_upload_becomes_codes_and_nothing_else_does(writing: Studio) -> None:
     job = finish(writing, writing.generation.submit(FORM))
-    key = f"batches/{job.batch_id}/0.wav"
-    assert ask(writing, ToCodes(source=key)).codes == f"{CODES}<|audio_code_7|>"
-    with pytest.raises(NotFound, match="no audio file 'nothing'"):
-        writing.writing.submit(ToCodes(source="nothing"))
+    (take,) = writing.library.batch(job.batch_id or "").takes
+    upload = writing.uploads.add("src_audio", *writing.takes.audio_file(take.id))
+    assert ask(writing, ToCodes(source=upload.key)).codes == f"{CODES}<|audio_code_7|>"
+    for other in (f"batches/{job.batch_id}/0.wav", "/etc/hostname", f"{upload.key}/../../someone/song.wav", ""):
+        with pytest.raises(InvalidRequest, match="src_audio must be an upload of yours"):
+            writing.writing.submit(ToCodes(source=other))
 
 
 def test_a_take_is_scored_by_what_it_stored(writing: Studio, desk: Desk) -> None:

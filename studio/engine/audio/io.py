@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
+from studio.engine.audio.decoder import open_stream
 from studio.engine.audio.ffmpeg import CODECS, write_encoded
 from studio.engine.audio.shape import Audio
-from studio.engine.audio.stream import join, open_stream
+from studio.engine.audio.stream import join
 from studio.engine.requests import AudioFormat
 from studio.errors import AudioError
 

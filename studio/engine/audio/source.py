@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import soxr
 
+from studio.engine.audio.decoder import open_stream
 from studio.engine.audio.shape import Audio, is_silent, peak
-from studio.engine.audio.stream import BLOCK_SAMPLES, Block, Stream, checked, join, open_stream
+from studio.engine.audio.stream import BLOCK_SAMPLES, Block, Stream, checked, join
 from studio.engine.model_spec import Sound
 from studio.engine.requests import MAX_DURATION
 from studio.errors import AudioError

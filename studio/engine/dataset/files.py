@@ -26,7 +26,7 @@ def load_dataset(path: Path) -> Dataset:
         content = json.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError as error:
         raise NotFound(f"there is no dataset file {path}") from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InvalidRequest("dataset", f"be a JSON file in UTF-8 ({error})", str(path)) from error
     return dataset_from(content, path.parent)
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from studio.engine.audio.stream import open_stream
+from studio.engine.audio.decoder import open_stream
 from studio.engine.dataset.samples import INSTRUMENTAL, Dataset, Sample
 from studio.engine.dataset.sidecars import Facts, read_sidecars, read_tables
 from studio.errors import AudioError, InvalidRequest, NotFound, StudioError

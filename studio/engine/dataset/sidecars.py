@@ -157,7 +157,7 @@ def _content(audio: Path, suffix: str, found: Found) -> str:
 def _json_facts(text: str, audio: Path, found: Found) -> Facts:
     try:
         content = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         found.faults.append(f"{audio.stem}.json: is no JSON: {error}")
         return {}
     if not isinstance(content, dict):

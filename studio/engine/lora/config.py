@@ -244,7 +244,7 @@ def read_settings(path: Path) -> dict[str, object]:
         content = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise NotFound(f"{path} can't be read: {error}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InvalidRequest("config", f"be JSON ({error})", str(path)) from error
     if not isinstance(content, dict):
         raise InvalidRequest("config", "be a JSON object", type(content).__name__)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import pickle
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
+from pickle import UnpicklingError
 
 import torch
 from torch import Tensor
@@ -90,7 +90,7 @@ def _listed(folder: Path) -> tuple[list[str], Mapping[str, str]]:
         listed = [str(name) for name in content["samples"]]
         files = content.get("studio", {}).get("files", {})
         sums = {name: str(about["sha256"]) for name, about in files.items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, RecursionError, KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(f"{file} is damaged: {error}") from error
     # Older originals wrote paths from the folder they ran in: the name is enough, the files lie here.
     names = [name if (folder / name).is_file() else Path(name.replace("\\", "/")).name for name in listed]
@@ -103,7 +103,7 @@ def _listed(folder: Path) -> tuple[list[str], Mapping[str, str]]:
 def _read(path: Path, digest: str) -> Example:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+    except (OSError, RuntimeError, EOFError, UnpicklingError) as error:
         raise CheckpointError(f"{path} can't be read: {error}") from error
     for key in KEYS:
         if not isinstance(content, dict) or not isinstance(content.get(key), Tensor):

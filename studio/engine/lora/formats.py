@@ -6,6 +6,7 @@ Names, shapes and JSON only, so pages and services can check a folder without to
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -85,8 +86,8 @@ def inspect_adapter(path: str | Path) -> AdapterInfo:
     """
     if not str(path).strip():
         raise InvalidRequest("lora_path", "name an adapter folder", str(path))
-    given = Path(path).expanduser()
-    if not given.exists():
+    given = Path(os.path.expanduser(path))
+    if not os.path.exists(given):  # unlike Path's, it knows no path that can't be asked for
         raise NotFound(f"there is no adapter at {given}")
     folder = _adapter_folder(given.parent if given.name in (CONFIG, WEIGHTS, LOKR_WEIGHTS) else given)
     told = folder.resolve()

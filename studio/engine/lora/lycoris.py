@@ -61,7 +61,7 @@ def original_config(header: Mapping[str, str] | None, file: Path) -> Mapping[str
     """Return the settings in the header of the original's LoKr file; raises CheckpointError for what peft can't do."""
     try:
         config = json.loads((header or {})[HEADER])
-    except (KeyError, ValueError) as error:
+    except (KeyError, ValueError, RecursionError) as error:
         raise CheckpointError(f"{file}: its header must hold {HEADER}, JSON with dimension and factor") from error
     if not isinstance(config, dict):
         raise CheckpointError(f"{file}: {HEADER} must be a JSON object, got {type(config).__name__}")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-import pickle
 import random
 import shutil
 import time
@@ -16,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from pickle import UnpicklingError
 
 import torch
 from torch import Tensor
@@ -165,7 +165,7 @@ class Training:
         """
         try:
             state = torch.load(folder / STATE, map_location="cpu", weights_only=True)
-        except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        except (OSError, RuntimeError, EOFError, UnpicklingError) as error:
             raise CheckpointError(f"{folder / STATE} can't be read: {error}") from error
         for name, mine in {"model": self._model, "data": self._names, "settings": self._fixed()}.items():
             if state.get(name) != mine:

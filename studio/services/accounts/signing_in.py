@@ -22,6 +22,7 @@ from studio.storage.times import Clock
 from studio.storage.users import LOCAL_USER
 
 KEY_SEEN = timedelta(minutes=1)  # how exactly it is kept when a key was used: writers take turns
+_NAME = 200  # characters that are shown of a person's name
 CLOSED = "closed"  # of Settings.new_accounts
 
 
@@ -47,9 +48,15 @@ class Accounts:
     def sign_in(self, claims: Claims) -> Principal:
         """Take a person in at the start of a browser session; the first time makes the account.
 
-        Raises SignInNeeded when they signed in too long ago, PermissionDenied when the account is disabled.
+        Raises SignInNeeded when they signed in too long ago, PermissionDenied when the account is disabled and when the
+        provider says more of them than can be kept.
         """
         self._check_age(claims)
+        for what, most in (("issuer", 255), ("subject", 255), ("email", 320)):
+            if (length := len(getattr(claims, what))) > most:
+                raise PermissionDenied(
+                    f"the identity provider's {what} of this person has {length} characters; {most} can be kept"
+                )
         try:
             with self._database.write() as session:
                 self._take_in(session, claims)
@@ -94,7 +101,8 @@ class Accounts:
             tell(session, account.user_id, Deed.SIGNED_IN, account.user_id, now)
         account.role = UserRole.ADMIN if named else account.role
         account.disabled = account.disabled and not named
-        account.name, account.email = claims.name[:200], claims.email[:320]
+        account.name = claims.name if len(claims.name) <= _NAME else claims.name[: _NAME - 1] + "…"
+        account.email = claims.email
         account.signed_in_at, account.seen_at = max(account.signed_in_at, claims.signed_in_at), now
 
     def _add(self, session: Session, claims: Claims) -> Account:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import lzma
 import re
 import shutil
 import stat
 import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -21,6 +23,8 @@ MOST_FILES = 5000
 MOST_BYTES = 8 * 2**30  # of one upload when it is unpacked
 SIDECAR_BYTES = 2**22
 _BLOCK = 1 << 20
+# What zipfile raises for a damaged archive, for one with a password, and for kinds it doesn't know.
+_BROKEN = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, ValueError, RuntimeError, NotImplementedError)
 _NAME = re.compile(r"[\w][\w .()-]{0,99}")
 
 
@@ -60,6 +64,9 @@ def unpack(files: Sequence[tuple[str, BinaryIO]], folder: Path) -> Arrived:
         if not songs:
             raise InvalidRequest("upload", f"hold audio files ({' '.join(EXTENSIONS)})", ", ".join(left_out) or "none")
         _move(aside, folder)
+    except _BROKEN as error:
+        zips = ", ".join(name for name, _content in files if name.lower().endswith(".zip"))
+        raise InvalidRequest("upload", f"be a zip that can be read ({error})", zips) from error
     except OSError as error:
         raise StorageError(f"the upload can't be stored in {folder}: {error}") from error
     finally:
@@ -72,17 +79,14 @@ def _members(files: Sequence[tuple[str, BinaryIO]]) -> Iterator[tuple[str, Binar
         if not name.lower().endswith(".zip"):
             yield _safe(name), content
             continue
-        try:
-            with zipfile.ZipFile(content) as archive:
-                for info in archive.infolist():
-                    if info.is_dir():
-                        continue
-                    if stat.S_ISLNK(info.external_attr >> 16):
-                        raise InvalidRequest("upload", "hold no links", info.filename)
-                    with archive.open(info) as member:
-                        yield _safe(info.filename), member  # type: ignore[misc]  # reads like any file
-        except (zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:  # the last: it has a password
-            raise InvalidRequest("upload", f"be a zip that can be read ({error})", name) from error
+        with zipfile.ZipFile(content) as archive:
+            for info in archive.infolist():
+                if info.is_dir():
+                    continue
+                if stat.S_ISLNK(info.external_attr >> 16):
+                    raise InvalidRequest("upload", "hold no links", info.filename)
+                with archive.open(info) as member:
+                    yield _safe(info.filename), member  # type: ignore[misc]  # reads like any file
 
 
 def _safe(name: str) -> str:

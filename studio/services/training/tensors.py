@@ -62,7 +62,7 @@ def _manifest(file: Path) -> dict[str, object]:
         content = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise CheckpointError(f"{file} is damaged: {error}") from error
     if not isinstance(content, dict):
         raise CheckpointError(f"{file} is damaged: it holds no object")

@@ -1,0 +1,1 @@
+"""What stands before every route of the web front, Streamlit's pages among them."""
