@@ -25,9 +25,9 @@ from studio.storage.states import JobState
 from tests.engine.conftest import save
 from tests.engine.test_adapters import PREFIX, write
 from tests.jobs.fakes import FakeEngine, Garage, HandClock, load, make_settings, open_database, song
-from tests.jobs.shop import Shop
+from tests.jobs.shop import Shop, serving
 from tests.jobs.test_scoring import serve, unmeasured
-from tests.jobs.test_worker import ENDED, _serving
+from tests.jobs.test_worker import ENDED
 from tests.services.conftest import until
 
 __all__ = ["unmeasured"]
@@ -100,7 +100,7 @@ def test_a_song_after_unloading_is_the_song_before_loading_and_the_model_is_load
     bare = Generate(model="tiny", audio_format=AudioFormat.WAV, request=short)
     on, off = Adapt(model="tiny", adapters=voice), Adapt(model="tiny", adapters=AdapterSet())
     jobs = [shop.submit(job) for job in (bare, on, replace(bare, adapters=voice), bare, off, bare)]
-    with _serving(shop.worker(load_once)):
+    with serving(shop.worker(load_once)):
         until(lambda: all(shop.job(job_id).state in ENDED for job_id in jobs))
     assert [shop.job(job_id).error for job_id in jobs] == [""] * len(jobs)
     files = {take.batch_id: shop.artifacts.path(take.key) for take in shop.takes()}

@@ -18,8 +18,8 @@ from studio.jobs.spec import Measure, Replay, TimeLyrics
 from studio.storage import models
 from studio.storage.states import JobState
 from tests.jobs.fakes import FakeEngine, Garage, load, song
-from tests.jobs.shop import Shop
-from tests.jobs.test_worker import ENDED, _serving
+from tests.jobs.shop import Shop, serving
+from tests.jobs.test_worker import ENDED
 
 
 def until(condition: Callable[[], bool]) -> None:
@@ -30,7 +30,7 @@ def until(condition: Callable[[], bool]) -> None:
 
 
 def finish(shop: Shop, garage: Garage, job_id: str) -> None:
-    with _serving(shop.worker(garage)):
+    with serving(shop.worker(garage)):
         until(lambda: shop.job(job_id).state in ENDED)
 
 
@@ -56,7 +56,7 @@ def ended(shop: Shop, kind: str) -> bool:
 def made(shop: Shop, garage: Garage, *seeds: int) -> str:
     """Make a batch and wait until it is measured; return its id."""
     job_id = shop.submit(song(*seeds))
-    with _serving(shop.worker(garage)):
+    with serving(shop.worker(garage)):
         until(lambda: shop.job(job_id).state in ENDED and ended(shop, "measure"))
     return batch_of(shop, job_id)
 
@@ -92,7 +92,7 @@ def test_outline_and_environment_come_with_the_take(shop: Shop) -> None:
 
 def test_measuring_comes_after_everything_somebody_waits_for(shop: Shop) -> None:
     first, second = shop.submit(song(1, 2)), shop.submit(song(3))
-    with _serving(shop.worker(Garage())):
+    with serving(shop.worker(Garage())):
         until(lambda: ended(shop, "measure") and len(follow_ups(shop, "measure")) == 2)
     assert all(job.state == JobState.DONE for job in follow_ups(shop, "measure"))
     waited_for = [shop.job(job_id).finished_at for job_id in (first, second)]
@@ -111,7 +111,7 @@ def test_a_measure_job_that_runs_is_put_off_when_somebody_comes(shop: Shop, monk
         return measure(audio, rate)
 
     monkeypatch.setattr(aftercare, "measure", come)
-    with _serving(shop.worker(Garage())):
+    with serving(shop.worker(Garage())):
         until(lambda: ended(shop, "measure") and len(follow_ups(shop, "measure")) == 2)
     first = next(job for job in follow_ups(shop, "measure") if job.batch_id == batch_of(shop, job_id))
     assert first.attempt == 2  # it gave way after one take and went on later
@@ -208,7 +208,7 @@ def test_auto_lrc_times_every_take(shop: Shop) -> None:
     with shop.database.write() as session:
         batch = session.get_one(models.Batch, batch_of(shop, job_id))
         batch.form = {"auto_lrc": True}
-    with _serving(shop.worker(Garage(Singer()))):
+    with serving(shop.worker(Garage(Singer()))):
         until(lambda: ended(shop, "time_lyrics") and len(follow_ups(shop, "time_lyrics")) == 2)
     assert len(rows(shop, models.TimedLyrics)) == 2
 

@@ -19,9 +19,9 @@ from studio.jobs.spec import Generate, LanguageModel, Measure, Payload, ScoreTak
 from studio.storage import models
 from studio.storage.states import JobState
 from tests.jobs.fakes import FakeEngine, Garage, song
-from tests.jobs.shop import Shop
+from tests.jobs.shop import Shop, serving
 from tests.jobs.test_aftercare import Singer, rows
-from tests.jobs.test_worker import ENDED, _serving
+from tests.jobs.test_worker import ENDED
 from tests.jobs.writers import Desk
 from tests.services.conftest import until
 
@@ -65,7 +65,7 @@ def thinking(**changes: object) -> Generate:
 def serve(shop: Shop, engine: FakeEngine, *payloads: Payload, desk: Desk | None = None) -> list[models.Job]:
     """Do these jobs and return how they ended."""
     job_ids = [shop.submit(payload) for payload in payloads]
-    with _serving(shop.worker(Garage(engine), desk or Desk())):
+    with serving(shop.worker(Garage(engine), desk or Desk())):
         until(lambda: all(shop.job(job_id).state in ENDED for job_id in job_ids))
     return [shop.job(job_id) for job_id in job_ids]
 

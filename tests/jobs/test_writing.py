@@ -17,8 +17,8 @@ from studio.jobs.spec import Encode, Generate, Initialize, LanguageModel, Payloa
 from studio.storage.states import JobState, WorkerState
 from tests.engine.lm.tiny import save_lm
 from tests.jobs.fakes import Garage, song
-from tests.jobs.shop import Shop
-from tests.jobs.test_worker import ENDED, _serving
+from tests.jobs.shop import Shop, serving
+from tests.jobs.test_worker import ENDED
 from tests.jobs.writers import CAPTION, Desk, HearingEngine
 from tests.services.conftest import until
 
@@ -41,7 +41,7 @@ def finish(shop: Shop, desk: Desk, *payloads: Payload, garage: Garage | None = N
     """Submit and serve until all ended."""
     job_ids = [shop.submit(payload) for payload in payloads]
     worker = shop.worker(garage or Garage(), desk)
-    with _serving(worker):
+    with serving(worker):
         until(lambda: all(shop.job(job_id).state in ENDED for job_id in job_ids))
     return job_ids
 
@@ -105,7 +105,7 @@ def test_cancel_while_it_thinks(shop: Shop, phase: int) -> None:
             shop.queue.request_cancel(job_ids[0])
 
     job_ids.append(shop.submit(THINK))
-    with _serving(shop.worker(Garage(), Desk(cancel))):
+    with serving(shop.worker(Garage(), Desk(cancel))):
         until(lambda: shop.job(job_ids[0]).state in ENDED)
     assert shop.job(job_ids[0]).state == JobState.CANCELLED
     assert len(steps) == phase + 1
@@ -148,7 +148,7 @@ def test_the_row_tells_of_both_models_and_one_failure_is_not_the_others(shop: Sh
         assert shop.job(job_id).state == JobState.DONE
         assert (shop.job(job_id).effective or {})["lm"] == told()[2]
 
-    with _serving(shop.worker(Garage(), desk)):
+    with serving(shop.worker(Garage(), desk)):
         initialize(init_llm=True, lm=LanguageModel(name="torn"))
         state, model, lm = told()
         assert (state, model, lm["state"]) == (WorkerState.READY, "fake", "failed")
@@ -166,7 +166,7 @@ def test_the_language_model_of_the_settings_is_loaded_at_start(shop: Shop) -> No
     object.__setattr__(shop.settings, "lm", "lm")
     object.__setattr__(shop.settings, "model", "fake")
     desk = Desk()
-    with _serving(shop.worker(Garage(), desk)):
+    with serving(shop.worker(Garage(), desk)):
         until(lambda: bool(desk.built))
     assert desk.built[0].wanted == LanguageModel(name="lm")
     assert desk.built[0].unloaded
@@ -174,7 +174,7 @@ def test_the_language_model_of_the_settings_is_loaded_at_start(shop: Shop) -> No
 
 def test_auto_without_any_language_model_says_so(shop: Shop) -> None:
     object.__setattr__(shop.settings, "lm", "auto")
-    with _serving(shop.worker(Garage(), Desk())):
+    with serving(shop.worker(Garage(), Desk())):
 
         def failed() -> bool:
             with shop.database.read() as session:
@@ -197,7 +197,7 @@ def test_vllm_that_is_not_there_is_said_and_replaced_only_when_allowed(
     asked = [Initialize(model="fake", init_llm=True, lm=lm) for lm in (strict, allowed)]
     think = replace(THINK, thinking=Thinking(codes=False, caption=False), lm=allowed)
     job_ids = [shop.submit(payload) for payload in (*asked, think)]
-    with _serving(shop.worker(Garage())):
+    with serving(shop.worker(Garage())):
         until(lambda: all(shop.job(job_id).state in ENDED for job_id in job_ids))
     refused, replaced = ((shop.job(job_id).effective or {})["lm"] for job_id in job_ids[:2])
     assert refused["state"] == "failed"
