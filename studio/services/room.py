@@ -11,7 +11,7 @@ from studio.config import Settings
 from studio.services.principal import Principal, Right
 from studio.storage.database import Database
 from studio.storage.models import Entry, Take, User
-from studio.storage.people import Account
+from studio.storage.people import Account, called
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +58,7 @@ class Room:
             rows = session.execute(query.group_by(User.id, Account.user_id).order_by(length.desc())).all()
         return [
             Share(
-                name=name if account is None else account.called,
+                name=called(name, account),
                 takes=takes,
                 trashed=trashed,
                 seconds=float(seconds),

@@ -12,7 +12,7 @@ from studio.jobs.standing import seconds_of
 from studio.services.principal import Principal, Right
 from studio.storage.database import Database
 from studio.storage.models import Job, User
-from studio.storage.people import Account
+from studio.storage.people import Account, called
 from studio.storage.states import JobState
 from studio.storage.times import Clock
 
@@ -59,7 +59,7 @@ class Supervision:
             return [
                 QueuedView(
                     id=job.id,
-                    person=_called(name, account),
+                    person=called(name, account),
                     kind=job.kind,
                     model=job.model,
                     state=job.state,
@@ -77,11 +77,7 @@ class Supervision:
         query = select(User.id, User.name, Account).outerjoin(Account, Account.user_id == User.id)
         with self._database.read() as session:
             found = [
-                UsageView(person=_called(name, account), seconds=seconds_of(session, user_id, month_of(now), now))
+                UsageView(person=called(name, account), seconds=seconds_of(session, user_id, month_of(now), now))
                 for user_id, name, account in session.execute(query)
             ]
         return sorted((one for one in found if one.seconds), key=lambda one: -one.seconds)
-
-
-def _called(name: str, account: Account | None) -> str:
-    return name if account is None else account.called

@@ -34,6 +34,11 @@ class Account(Base):
         return self.name or self.email or self.subject
 
 
+def called(name: str, account: Account | None) -> str:
+    """Return what a user is called: as their account says, or by the user's own `name` without one."""
+    return name if account is None else account.called
+
+
 class ApiKey(Base):
     """What a program shows to act for a person; the key itself is not kept."""
 

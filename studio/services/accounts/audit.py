@@ -11,7 +11,7 @@ from sqlalchemy import select
 from studio.services.principal import Principal, Right
 from studio.storage.database import Database
 from studio.storage.models import User
-from studio.storage.people import Account, AuditEntry
+from studio.storage.people import Account, AuditEntry, called
 from studio.storage.states import Deed
 
 
@@ -57,7 +57,7 @@ def _view(entry: AuditEntry, account: Account | None, name: str) -> AuditView:
         id=entry.id,
         at=entry.at,
         user_id=entry.user_id,
-        name=name if account is None else account.called,
+        name=called(name, account),
         deed=entry.deed,
         subject=entry.subject,
         facts=entry.facts,

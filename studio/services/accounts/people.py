@@ -12,7 +12,7 @@ from studio.services.principal import Principal, Right
 from studio.storage.audit import tell
 from studio.storage.database import Database
 from studio.storage.models import User
-from studio.storage.people import Account
+from studio.storage.people import Account, called
 from studio.storage.states import Deed, UserRole
 from studio.storage.times import Clock
 
@@ -51,7 +51,7 @@ class People:
             account, user = session.get(Account, user_id), session.get(User, user_id)
         if user is None:
             raise NotFound("there is no such person")
-        return user.name if account is None else account.called
+        return called(user.name, account)
 
     def change(self, user_id: str, *, role: UserRole, disabled: bool) -> None:
         """Give a person a role, and close or open their account; it holds from their next click on.
